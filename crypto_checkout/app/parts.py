@@ -17,7 +17,7 @@ from crypto_checkout.services.upkeep.disk_watch import BackupPlace, DiskWatch
 from crypto_checkout.services.upkeep.replica_watch import ReplicaWatch
 from crypto_checkout.services.upkeep.update_watch import UpdateWatch
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.age_files import Encryption
 from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.database import Database
 
@@ -100,6 +100,6 @@ def backup_job(config: Config) -> Job:
     return Job(
         config.database.path.absolute(),
         config.backup_folder.absolute(),
-        Lock(backup.age_recipients, backup.passphrase),
+        Encryption(backup.age_recipients, backup.passphrase),
         Rotation(backup.keep_daily, backup.keep_weekly),
     )

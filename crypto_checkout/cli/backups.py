@@ -21,7 +21,7 @@ from crypto_checkout.core.sizes import size
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.store.age_files import Lock
+    from crypto_checkout.store.age_files import Encryption
     from crypto_checkout.store.backups.folder import BackupFile
     from crypto_checkout.store.data_folder.snapshot import Snapshot
 
@@ -52,11 +52,11 @@ def backup(options: Options, *, file: Path | None, force: bool, with_key: bool, 
             raise click.UsageError("--force, --with-key and --encrypt-to need a FILE")
         _into_folder(config)
         return
-    lock = _lock(config, recipients)
+    encryption = _encryption(config, recipients)
     if not file.absolute().parent.is_dir():
         fail(f"There is no folder {file.absolute().parent}; create it first.")
-    taken = _to_file(config, file, lock, force=force, with_key=with_key)
-    click.echo(_wrote(file, is_encrypted=bool(lock)))
+    taken = _to_file(config, file, encryption, force=force, with_key=with_key)
+    click.echo(_wrote(file, is_encrypted=bool(encryption)))
     if not taken.sessions:
         click.echo(
             f"It has no payments: {config.database.path.absolute()} never had a session. If your shop had some, "
@@ -65,13 +65,13 @@ def backup(options: Options, *, file: Path | None, force: bool, with_key: bool, 
     _after_file(config, file, with_key=with_key)
 
 
-def _to_file(config: "Config", file: Path, lock: "Lock", *, force: bool, with_key: bool) -> "Snapshot":
+def _to_file(config: "Config", file: Path, encryption: "Encryption", *, force: bool, with_key: bool) -> "Snapshot":
     from crypto_checkout.store import secret_key
     from crypto_checkout.store.backups import file as store
 
     def work() -> "Snapshot":
         try:
-            taken = store.back_up(config.database.path, file, overwrite=force, lock=lock)
+            taken = store.back_up(config.database.path, file, overwrite=force, encryption=encryption)
         except FileExistsError:
             fail(f"{file} already exists and was not changed. Choose another name, or replace it with --force.")
         if with_key:
@@ -95,16 +95,16 @@ def _after_file(config: "Config", file: Path, *, with_key: bool) -> None:
         click.echo(f"The copy is good, but its date can't be recorded for `doctor`: {why}", err=True)
 
 
-def _lock(config: "Config", recipients: tuple[str, ...]) -> "Lock":
+def _encryption(config: "Config", recipients: tuple[str, ...]) -> "Encryption":
     """Return to whom a file is encrypted: those named now, else those of the configuration."""
     from crypto_checkout.app.parts import backup_job
     from crypto_checkout.config.texts import age_recipient
-    from crypto_checkout.store.age_files import Lock
+    from crypto_checkout.store.age_files import Encryption
 
     if not recipients:
-        return backup_job(config).lock
+        return backup_job(config).encryption
     try:
-        return Lock(tuple(age_recipient(each) for each in recipients))
+        return Encryption(tuple(age_recipient(each) for each in recipients))
     except ValueError as error:
         raise click.BadParameter(f"expected {error}", param_hint="--encrypt-to") from error
 

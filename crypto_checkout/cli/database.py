@@ -26,7 +26,7 @@ from crypto_checkout.core.sizes import size
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.store.age_files import Key
-    from crypto_checkout.store.data_folder.backup import RestoreResult
+    from crypto_checkout.store.data_folder.restore import RestoreResult
     from crypto_checkout.store.migrate import Migration
 
 
@@ -126,7 +126,7 @@ def restore(
     from crypto_checkout.app.wallets import names
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store import secret_key
-    from crypto_checkout.store.data_folder import backup as store
+    from crypto_checkout.store.data_folder import restore as store
     from crypto_checkout.store.data_folder.lock import FolderLock
     from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, Skip
 

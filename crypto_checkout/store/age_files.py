@@ -36,7 +36,7 @@ _PIECE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class Encryption:
     """To whom a file is encrypted: public keys (`age1…`), or a passphrase. With neither it isn't encrypted."""
 
     recipients: tuple[str, ...] = ()
@@ -44,15 +44,15 @@ class Lock:
 
     def __repr__(self) -> str:
         """Leave the passphrase out."""
-        return f"Lock({len(self.recipients)} recipients{', a passphrase' if self.passphrase else ''})"
+        return f"Encryption({len(self.recipients)} recipients{', a passphrase' if self.passphrase else ''})"
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to encrypt to."""
         return bool(self.recipients or self.passphrase)
 
 
-OPEN = Lock()
-"""No lock: the file isn't encrypted."""
+UNENCRYPTED = Encryption()
+"""To nobody: the file stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,16 @@ def needs_passphrase(file: Path) -> bool:
         return opened.read(len(_VERSION) + 10) == _VERSION + b"-> scrypt "
 
 
-def encrypt(file: Path, to: Path, lock: Lock, after_piece: Callable[[int], None] = lambda _: None) -> None:
+def encrypt(file: Path, to: Path, encryption: Encryption, after_piece: Callable[[int], None] = lambda _: None) -> None:
     """Encrypt a file into another, in pieces that are on the disk before `after_piece` is called with all bytes so far.
 
     Raises OSError.
     """
     with file.open("rb") as source, closing(_Forced(to, after_piece)) as target:
-        if lock.recipients:
-            _encrypt_to_recipients(source, target, lock.recipients)
+        if encryption.recipients:
+            _encrypt_to_recipients(source, target, encryption.recipients)
         else:
-            _encrypt_with_passphrase(source, target, lock.passphrase)
+            _encrypt_with_passphrase(source, target, encryption.passphrase)
 
 
 def decrypt(file: Path, to: Path, key: Key) -> None:

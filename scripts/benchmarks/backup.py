@@ -23,7 +23,7 @@ import httpx
 from pyrage import x25519
 
 from crypto_checkout.core.backups import Rotation
-from crypto_checkout.store.age_files import OPEN, Lock
+from crypto_checkout.store.age_files import UNENCRYPTED, Encryption
 from crypto_checkout.store.backups import worker
 from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.database import Database
@@ -156,8 +156,8 @@ def main() -> None:
             [*PROGRAM, "keys", "create", "--name", "bench", "--json"], cwd=folder, capture_output=True, check=True
         )
         print(f"{path.stat().st_size / 1e9:,.1f} GB, {given.per_second:.0f} creates a second and as many reads")
-        lock = Lock((str(x25519.Identity.generate().to_public()),)) if given.encrypted else OPEN
-        job = Job(path, folder / "checkout-data" / "backups", lock, Rotation(1, 0))
+        encryption = Encryption((str(x25519.Identity.generate().to_public()),)) if given.encrypted else UNENCRYPTED
+        job = Job(path, folder / "checkout-data" / "backups", encryption, Rotation(1, 0))
         asyncio.run(measure(server, json.loads(made.stdout)["key"], folder, given.per_second, job))
 
 

@@ -21,7 +21,7 @@ from crypto_checkout.cli import main
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate as migrations
-from crypto_checkout.store.data_folder import backup
+from crypto_checkout.store.data_folder import restore
 from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, SPREAD, Skip
 from tests.support.dashboard import PASSWORD, SET_UP_LINK
 from tests.support.server import Server, command
@@ -249,10 +249,10 @@ def test_a_busy_shop_passes_over_as_many_as_its_pace_and_the_time_since_the_copy
                 (f"evt_{number}", moments.to_text(now - timedelta(days=days))),
             )
     database.parent.mkdir()
-    restored = backup.restore(copy, database, [], Skip(now, lambda _: 0), "life")
+    restored = restore.restore(copy, database, [], Skip(now, lambda _: 0), "life")
     (busy,) = [each for each in restored.wallets if each.wallet_id == "busy"]
     # 100,000 in ten days, so 100,000 in the ten days since, and as many again to be sure.
-    assert busy == backup.WalletMove("busy", 300_000, is_known=False)
+    assert busy == restore.WalletMove("busy", 300_000, is_known=False)
 
 
 def test_the_skip_covers_twice_the_busiest_hour_for_a_day_whatever_the_usual_pace() -> None:
@@ -338,7 +338,7 @@ def restored_while(happens: Callable[[], object], copy: Path, database: Path) ->
         return 0
 
     with pytest.raises(FatalError) as refused:
-        backup.restore(copy, database, [], Skip(datetime.now(UTC), draw), "life")
+        restore.restore(copy, database, [], Skip(datetime.now(UTC), draw), "life")
     return str(refused.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 from pyrage import decrypt_io, encrypt, passphrase, x25519
 
 from crypto_checkout.store import age_files
-from crypto_checkout.store.age_files import OPEN, Key, Lock, WrongKey
+from crypto_checkout.store.age_files import UNENCRYPTED, Encryption, Key, WrongKey
 
 WORDS = "correct horse battery staple"
 CHUNK = 64 * 1024
@@ -21,9 +21,9 @@ def identity() -> x25519.Identity:
     return x25519.Identity.generate()
 
 
-def sealed(folder: Path, data: bytes, lock: Lock) -> Path:
+def sealed(folder: Path, data: bytes, encryption: Encryption) -> Path:
     (folder / "plain").write_bytes(data)
-    age_files.encrypt(folder / "plain", folder / "sealed", lock)
+    age_files.encrypt(folder / "plain", folder / "sealed", encryption)
     return folder / "sealed"
 
 
@@ -35,7 +35,7 @@ def opened(folder: Path, file: Path, key: Key) -> bytes:
 @pytest.mark.parametrize("size", SIZES)
 def test_a_file_with_a_passphrase_is_one_that_other_programs_read(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
-    file = sealed(tmp_path, data, Lock(passphrase=WORDS))
+    file = sealed(tmp_path, data, Encryption(passphrase=WORDS))
     assert passphrase.decrypt(file.read_bytes(), WORDS) == data
     assert opened(tmp_path, file, Key(passphrase=WORDS)) == data
     assert age_files.is_encrypted(file)
@@ -52,7 +52,7 @@ def test_a_file_to_public_keys_opens_with_the_identity_of_any_of_them(
     tmp_path: Path, identity: x25519.Identity
 ) -> None:
     other, data = x25519.Identity.generate(), os.urandom(CHUNK + 9)
-    file = sealed(tmp_path, data, Lock((str(other.to_public()), str(identity.to_public()))))
+    file = sealed(tmp_path, data, Encryption((str(other.to_public()), str(identity.to_public()))))
     for one in (identity, other):
         assert opened(tmp_path, file, Key(f"# created: today\n# public key: age1…\n{one}\n")) == data
     theirs = io.BytesIO()
@@ -72,12 +72,12 @@ def test_what_another_program_encrypted_to_a_public_key_is_read(tmp_path: Path, 
 def test_a_changed_byte_anywhere_is_found(
     tmp_path: Path, identity: x25519.Identity, place: int, *, is_public: bool
 ) -> None:
-    lock, key = (
-        (Lock((str(identity.to_public()),)), Key(str(identity)))
+    encryption, key = (
+        (Encryption((str(identity.to_public()),)), Key(str(identity)))
         if is_public
-        else (Lock(passphrase=WORDS), Key(passphrase=WORDS))
+        else (Encryption(passphrase=WORDS), Key(passphrase=WORDS))
     )
-    file = sealed(tmp_path, os.urandom(2 * CHUNK), lock)
+    file = sealed(tmp_path, os.urandom(2 * CHUNK), encryption)
     data = bytearray(file.read_bytes())
     data[place] ^= 1
     file.write_bytes(data)
@@ -90,22 +90,22 @@ def test_a_changed_byte_anywhere_is_found(
 def test_a_file_that_was_cut_off_is_found(
     tmp_path: Path, identity: x25519.Identity, kept: int, *, is_public: bool
 ) -> None:
-    lock, key = (
-        (Lock((str(identity.to_public()),)), Key(str(identity)))
+    encryption, key = (
+        (Encryption((str(identity.to_public()),)), Key(str(identity)))
         if is_public
-        else (Lock(passphrase=WORDS), Key(passphrase=WORDS))
+        else (Encryption(passphrase=WORDS), Key(passphrase=WORDS))
     )
-    file = sealed(tmp_path, os.urandom(3 * CHUNK), lock)
+    file = sealed(tmp_path, os.urandom(3 * CHUNK), encryption)
     os.truncate(file, kept)
     with pytest.raises(WrongKey):
         opened(tmp_path, file, key)
 
 
 def test_the_wrong_key_is_told_in_a_sentence(tmp_path: Path, identity: x25519.Identity) -> None:
-    file = sealed(tmp_path, b"data", Lock(passphrase=WORDS))
+    file = sealed(tmp_path, b"data", Encryption(passphrase=WORDS))
     with pytest.raises(WrongKey, match="This is not the passphrase"):
         opened(tmp_path, file, Key(passphrase="another one, as long"))
-    file = sealed(tmp_path, b"data", Lock((str(x25519.Identity.generate().to_public()),)))
+    file = sealed(tmp_path, b"data", Encryption((str(x25519.Identity.generate().to_public()),)))
     with pytest.raises(WrongKey, match="can't be decrypted with this identity"):
         opened(tmp_path, file, Key(str(identity)))
     with pytest.raises(WrongKey, match="wasn't encrypted with a passphrase"):
@@ -117,7 +117,7 @@ def test_the_wrong_key_is_told_in_a_sentence(tmp_path: Path, identity: x25519.Id
 
 
 def test_a_file_that_asks_for_gigabytes_of_memory_is_refused(tmp_path: Path) -> None:
-    file = sealed(tmp_path, b"data", Lock(passphrase=WORDS))
+    file = sealed(tmp_path, b"data", Encryption(passphrase=WORDS))
     file.write_bytes(file.read_bytes().replace(b" 17\n", b" 30\n"))
     with pytest.raises(WrongKey, match="too much work"):
         opened(tmp_path, file, Key(passphrase=WORDS))
@@ -139,6 +139,6 @@ def test_as_many_public_keys_as_anybody_has_are_taken(tmp_path: Path, identity: 
 
 
 def test_secrets_are_in_no_text_about_them() -> None:
-    assert WORDS not in repr((Lock(passphrase=WORDS), Key(passphrase=WORDS), Key(identities=WORDS)))
-    assert not OPEN
-    assert Lock(passphrase=WORDS)
+    assert WORDS not in repr((Encryption(passphrase=WORDS), Key(passphrase=WORDS), Key(identities=WORDS)))
+    assert not UNENCRYPTED
+    assert Encryption(passphrase=WORDS)

@@ -157,7 +157,7 @@ class ServerIssues:
         self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
 
     def _backup(self) -> Iterator[_ServerIssue]:
-        words = None if self._backups is None else self._backups.problem()
+        words = None if self._backups is None else self._backups.issue()
         if words is not None:
             yield _ServerIssue(IssueKind.BACKUP, "backup", words)
 

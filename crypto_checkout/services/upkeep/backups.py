@@ -156,7 +156,7 @@ class Backups:
             stack.pop_all()
         return file
 
-    def problem(self) -> str | None:
+    def issue(self) -> str | None:
         """Return what is wrong with the backups, as sentences; None if nothing is."""
         if self._unreadable is not None:
             return self._unreadable

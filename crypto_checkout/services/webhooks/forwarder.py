@@ -38,7 +38,7 @@ class EventFeed:
     """The events of some modes from a place in the log on, each once and in order; `types` is None for all types.
 
     The place outlives the connection: the next `read` may use the same database opened again, or restored from a
-    backup, in which no place is used twice (`store.data_folder.backup`).
+    backup, in which no place is used twice (`store.data_folder.restore`).
     """
 
     def __init__(self, modes: Collection[bool], types: Collection[str] | None) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import age_files, files, migrate
-from crypto_checkout.store.age_files import OPEN, Lock
+from crypto_checkout.store.age_files import UNENCRYPTED, Encryption
 from crypto_checkout.store.data_folder import given_out, snapshot
 from crypto_checkout.store.data_folder.snapshot import Note, Snapshot, in_a_sentence, unnoted
 
 
-def back_up(database: Path, to: Path, *, overwrite: bool, lock: Lock = OPEN, note: Note = unnoted) -> Snapshot:
+def back_up(
+    database: Path, to: Path, *, overwrite: bool, encryption: Encryption = UNENCRYPTED, note: Note = unnoted
+) -> Snapshot:
     """Copy a database, which a server may be using, into a file that is complete or absent; return what it is of.
 
     Raises:
@@ -29,20 +31,20 @@ def back_up(database: Path, to: Path, *, overwrite: bool, lock: Lock = OPEN, not
         raise FatalError(f"{to} is the database itself; choose another file for the copy.")
     if not overwrite and os.path.lexists(to):
         raise FileExistsError(to)
-    with prepared(database, to, lock, note) as (part, taken):
+    with prepared(database, to, encryption, note) as (part, taken):
         put(part, to, overwrite=overwrite)
     return taken
 
 
 @contextmanager
-def prepared(database: Path, to: Path, lock: Lock, note: Note = unnoted) -> Iterator[tuple[Path, Snapshot]]:
+def prepared(database: Path, to: Path, encryption: Encryption, note: Note = unnoted) -> Iterator[tuple[Path, Snapshot]]:
     """Yield a complete backup that still lacks its name `to`, and the state that it is of; what isn't `put` goes.
 
     It was checked whole before it was encrypted. Raises as `back_up`.
     """
     migrate.refuse_emptied(database)
     # What isn't encrypted yet stays beside the database, which isn't either: the folder may be on another's disk.
-    plain = database.resolve().with_name(to.name) if lock else to
+    plain = database.resolve().with_name(to.name) if encryption else to
     files.remove_parts(to)
     files.remove_parts(plain)
     with files.part_of(plain) as part, in_a_sentence(database, copy=plain):
@@ -53,15 +55,15 @@ def prepared(database: Path, to: Path, lock: Lock, note: Note = unnoted) -> Iter
         snapshot.move_wallets(
             part, {wallet_id: each.next_index for wallet_id, each in given_out.notes(database.parent).items()}
         )
-        if not lock:
+        if not encryption:
             yield part, taken
             return
         with files.part_of(to.with_name(f"{to.name}.sealed")) as sealed:  # apart, where both folders are one
-            _encrypt(part, sealed, lock, note)
+            _encrypt(part, sealed, encryption, note)
             yield sealed, taken
 
 
-def _encrypt(part: Path, sealed: Path, lock: Lock, note: Note) -> None:
+def _encrypt(part: Path, sealed: Path, encryption: Encryption, note: Note) -> None:
     breather, size = snapshot.Breather(), part.stat().st_size
 
     def after_piece(written: int) -> None:
@@ -69,7 +71,7 @@ def _encrypt(part: Path, sealed: Path, lock: Lock, note: Note) -> None:
         breather.rest()
 
     note("encrypting", 0)
-    age_files.encrypt(part, sealed, lock, after_piece)
+    age_files.encrypt(part, sealed, encryption, after_piece)
     part.unlink()
 
 

@@ -19,7 +19,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.core.sizes import size
 from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
 from crypto_checkout.store import files
-from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.age_files import Encryption
 from crypto_checkout.store.backups import folder as backup_folder
 from crypto_checkout.store.backups.file import prepared, put
 from crypto_checkout.store.backups.folder import BackupFile, Contents
@@ -38,7 +38,7 @@ class Job:
 
     database: Path
     folder: Path
-    lock: Lock
+    encryption: Encryption
     rotation: Rotation
 
 
@@ -58,7 +58,7 @@ def make(job: Job, at: datetime, note: Note = unnoted) -> BackupFile:
         files.remove_parts(job.folder / _LOCK)
         require_room(job)
         path = _free_path(job, at)
-        with prepared(job.database, path, job.lock, note) as (part, taken):
+        with prepared(job.database, path, job.encryption, note) as (part, taken):
             contents = Contents(part.stat().st_size, taken.sessions, taken.version)
             backup_folder.record(job.folder, job.database, path.name, contents)
             put(part, path, overwrite=False)
@@ -81,7 +81,7 @@ def require_room(job: Job) -> None:
     needed = Counter({job.folder: taken})
     beside = job.database.resolve().parent
     is_same_disk = job.folder.stat().st_dev == beside.stat().st_dev
-    if job.lock:
+    if job.encryption:
         needed[job.folder if is_same_disk else beside] += taken  # the copy, until it is checked and encrypted
     for place, bytes_needed in needed.items():
         kept = LEAST_FREE_BYTES if is_same_disk or place == beside else 0
@@ -113,7 +113,7 @@ def _free_path(job: Job, at: datetime) -> Path:
     second = at.replace(microsecond=0)
     there = [order_of(each.name) for each in backup_folder.listing(job.folder) if each.made_at == second]
     for number in count(1 + max((number for _, number in there), default=0)):
-        path = job.folder / name_of(at, number=number, encrypted=bool(job.lock))
+        path = job.folder / name_of(at, number=number, encrypted=bool(job.encryption))
         if not os.path.lexists(path):
             return path
     raise AssertionError("count never ends")

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from crypto_checkout.core import moments
 from crypto_checkout.core.backups import Rotation
 from crypto_checkout.core.errors import FatalError
-from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.age_files import Encryption
 from crypto_checkout.store.backups.making import BackupRunning, Job, make
 from crypto_checkout.store.data_folder.snapshot import Note
 from crypto_checkout.store.faults import advice
@@ -33,8 +33,8 @@ def to_line(job: Job, at: datetime) -> bytes:
     told = {
         "database": str(job.database),
         "folder": str(job.folder),
-        "recipients": job.lock.recipients,
-        "passphrase": job.lock.passphrase,
+        "recipients": job.encryption.recipients,
+        "passphrase": job.encryption.passphrase,
         "daily": job.rotation.daily,
         "weekly": job.rotation.weekly,
         "at": moments.to_text(at),
@@ -71,7 +71,7 @@ def _from_line(line: bytes) -> tuple[Job, datetime]:
     job = Job(
         Path(told["database"]),
         Path(told["folder"]),
-        Lock(tuple(told["recipients"]), told["passphrase"]),
+        Encryption(tuple(told["recipients"]), told["passphrase"]),
         Rotation(told["daily"], told["weekly"]),
     )
     return job, moments.from_text(told["at"])

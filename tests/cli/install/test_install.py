@@ -24,7 +24,7 @@ from crypto_checkout.cli.install.places import Program
 from crypto_checkout.config import load
 from crypto_checkout.core.backups import Rotation
 from crypto_checkout.http.docs.contents import guide_text
-from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.age_files import Encryption
 from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.backups.worker import to_line
 from tests.support.machine import Machine, booted
@@ -170,7 +170,7 @@ def test_the_server_can_write_its_data_and_nothing_else(machine: Machine) -> Non
 
 def test_all_that_computes_and_all_that_it_starts_runs_under_its_restrictions(machine: Machine) -> None:
     machine.run(PROGRAM, "install", "--yes")
-    job = Job(DATA / "checkout.db", DATA / "backups", Lock(), Rotation(7, 4))
+    job = Job(DATA / "checkout.db", DATA / "backups", Encryption(), Rotation(7, 4))
     line = to_line(job, datetime.now(UTC)).decode()
     script = (
         f"(echo '{line.strip()}'; sleep 30) | {PROGRAM} backup-worker\n"

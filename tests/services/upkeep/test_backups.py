@@ -18,7 +18,7 @@ from crypto_checkout.program import own_command
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.upkeep.backups import Backups
-from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.age_files import Encryption
 from crypto_checkout.store.backups import making
 from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.data_folder import life
@@ -46,7 +46,7 @@ async def db(tmp_path: Path, clock: Clock) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    return Job(tmp_path / "checkout.db", tmp_path / "backups", Lock(), Rotation(7, 4))
+    return Job(tmp_path / "checkout.db", tmp_path / "backups", Encryption(), Rotation(7, 4))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_the_first_backup_is_made_an_hour_after_the_database_and_then_one_
         clock.move(hours=hours)
         await backups.turn()
         assert len(names(job)) == count
-        assert backups.problem() is None
+        assert backups.issue() is None
 
 
 async def test_a_restart_neither_repeats_a_backup_nor_loses_one(make: Make, job: Job, clock: Clock) -> None:
@@ -141,7 +141,7 @@ async def test_one_that_fails_is_a_problem_and_is_tried_again_in_an_hour(make: M
     for _ in range(2):
         await backups.turn()
     assert before != generate_latest(metrics.REGISTRY)
-    problem = backups.problem()
+    problem = backups.issue()
     assert problem is not None
     assert str(job.folder) in problem
     job.folder.unlink()
@@ -150,7 +150,7 @@ async def test_one_that_fails_is_a_problem_and_is_tried_again_in_an_hour(make: M
     clock.move(hours=1)
     await backups.turn()
     assert len(names(job)) == 1
-    assert backups.problem() is None
+    assert backups.issue() is None
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ async def test_a_backup_older_than_two_periods_is_late(make: Make, job: Job, clo
     making.make(job, clock())
     clock.move(hours=47)
     await backups.turn()
-    assert backups.problem() is None
+    assert backups.issue() is None
     assert not backups.status().is_late
     clock.move(hours=2)
     await backups.turn()
     assert backups.status().is_late
-    assert backups.problem() == "The newest backup is 2 days 1 hour old."
+    assert backups.issue() == "The newest backup is 2 days 1 hour old."
 
 
 async def test_the_age_and_size_of_the_newest_are_metrics(make: Make, job: Job, clock: Clock) -> None:

@@ -17,7 +17,7 @@ from pyrage import x25519
 
 from crypto_checkout.core.backups import Rotation, name_of
 from crypto_checkout.core.errors import FatalError
-from crypto_checkout.store.age_files import OPEN, Key, Lock, decrypt
+from crypto_checkout.store.age_files import UNENCRYPTED, Encryption, Key, decrypt
 from crypto_checkout.store.backups import folder, making, worker
 from crypto_checkout.store.backups.making import BackupRunning, Job, make
 from crypto_checkout.store.data_folder import snapshot
@@ -43,7 +43,7 @@ def job(tmp_path: Path) -> Job:
             " VALUES (?, 0, 'session.created', 'x', ?, '2026-12-01T00:00:00.000Z')",
             ((f"evt_{number}", "{}" * 500) for number in range(ROWS)),
         )
-    return Job(data / "checkout.db", tmp_path / "backups", OPEN, KEEP_ALL)
+    return Job(data / "checkout.db", tmp_path / "backups", UNENCRYPTED, KEEP_ALL)
 
 
 def ask(path: Path, sql: str) -> object:
@@ -153,7 +153,7 @@ def test_what_is_encrypted_is_never_in_the_folder_as_it_is(job: Job, monkeypatch
         check(copied, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(snapshot, "check", looked)
-    made = make(changed(job, lock=Lock((str(identity.to_public()),))), NOW)
+    made = make(changed(job, encryption=Encryption((str(identity.to_public()),))), NOW)
     assert seen[0].parent == job.database.parent
     assert {path.name for path in seen[1:]} == {"lock"}
     assert made.is_encrypted
@@ -263,9 +263,9 @@ def test_a_disk_that_fills_meanwhile_leaves_the_earlier_backups(
         small = changed(job, folder=disk.folder / "backups", rotation=Rotation(1, 0))
         made = make(small, NOW)
         disk.fill(but=1_000_000)
-        for lock in (OPEN, Lock((str(x25519.Identity.generate().to_public()),))):
+        for encryption in (UNENCRYPTED, Encryption((str(x25519.Identity.generate().to_public()),))):
             with pytest.raises((FatalError, OSError), match=r"has no room|No space"):
-                make(changed(small, lock=lock), NOW + timedelta(days=1))
+                make(changed(small, encryption=encryption), NOW + timedelta(days=1))
             assert names(small) == {made.name}
         disk.make_room()
         make(small, NOW + timedelta(days=1))
@@ -281,8 +281,10 @@ def test_a_full_disk_of_the_database_keeps_room_for_the_server(job: Job, monkeyp
 
 @pytest.fixture(params=["plain", "encrypted"])
 def any_job(request: pytest.FixtureRequest, job: Job) -> Job:
-    lock = Lock((str(x25519.Identity.generate().to_public()),)) if request.param == "encrypted" else OPEN
-    return changed(job, lock=lock, rotation=Rotation(2, 0))
+    encryption = (
+        Encryption((str(x25519.Identity.generate().to_public()),)) if request.param == "encrypted" else UNENCRYPTED
+    )
+    return changed(job, encryption=encryption, rotation=Rotation(2, 0))
 
 
 def test_a_kill_at_any_moment_leaves_the_earlier_backups_and_what_is_unfinished_goes(any_job: Job) -> None:
@@ -310,7 +312,7 @@ def test_a_kill_at_any_moment_leaves_the_earlier_backups_and_what_is_unfinished_
         there = [each for each in folder.listing(any_job.folder) if each.is_verified]
         assert all(each.path.stat().st_size == each.size_bytes for each in there)
         new = {each.name for each in there} - sound
-        assert new <= {name_of(at, encrypted=bool(any_job.lock))}
+        assert new <= {name_of(at, encrypted=bool(any_job.encryption))}
         sound = {each.name for each in there}
         assert len(sound) >= 2
     made = make(any_job, NOW + timedelta(days=20))

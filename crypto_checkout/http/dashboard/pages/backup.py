@@ -25,8 +25,8 @@ async def show(request: DashboardRequest) -> Response:
     try:
         there = await backups.listing()
     except OSError:
-        there = []  # the problem says so, once the folder was looked at
-    return request.render("settings/backup.html", there=there, state=backups.status(), problem=backups.problem())
+        there = []  # the issue says so, once the folder was looked at
+    return request.render("settings/backup.html", there=there, state=backups.status(), issue=backups.issue())
 
 
 async def back_up(request: DashboardRequest) -> Response:

@@ -82,9 +82,6 @@ _NOTHING = _Contents({}, {}, None, None, None, 0, None, is_later=False)
 _DAMAGED = replace(_NOTHING, is_damaged=True)
 
 
-# --- restoring -------------------------------------------------------------------------------------------------------
-
-
 def restore(
     copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip, life: str, key: Key | None = None
 ) -> RestoreResult:
@@ -117,7 +114,7 @@ def restore(
     with files.part_of(database) as part:
         with in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):
             if key is None:
-                _copy(copy, "ro", part)
+                _copy(copy, part)
             else:
                 _decrypt(copy, part, key)
             _check(part, copy)
@@ -275,12 +272,12 @@ def _has_life(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'database_life'").fetchone() is not None
 
 
-# --- both ------------------------------------------------------------------------------------------------------------
+# --- reading databases -----------------------------------------------------------------------------------------------
 
 
-def _copy(path: Path, mode: str, to: Path) -> None:
+def _copy(path: Path, to: Path) -> None:
     """Copy a snapshot of a database into a single file without a write-ahead log."""
-    with closing(connect(path, mode)) as source, closing(sqlite3.connect(to, isolation_level=None)) as target:
+    with closing(connect(path, "ro")) as source, closing(sqlite3.connect(to, isolation_level=None)) as target:
         source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")
     with to.open("rb") as file:
