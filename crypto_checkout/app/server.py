@@ -28,7 +28,7 @@ from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMo
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backups import Backups
-from crypto_checkout.services.upkeep.disk_watch import RoomWatch
+from crypto_checkout.services.upkeep.disk_watch import SpaceWatch
 from crypto_checkout.services.upkeep.event_packing import EventPacking
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.loop_watch import LoopWatch
@@ -129,7 +129,7 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
         EventPacking(parts.db, parts.clock).run,
         Totals(parts.db, parts.clock).catch_up,
         IntegrityWatch(parts.db, parts.clock).run,
-        RoomWatch(parts.db, parts.clock).run,
+        SpaceWatch(parts.db, parts.clock).run,
     )
 
 

@@ -136,7 +136,7 @@ async def _check_upkeep(config: "Config", db: "Database") -> "list[Check]":
 
 def _check_folder(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
-    from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
+    from crypto_checkout.core.upkeep.space import LEAST_FREE_BYTES
 
     folder = config.database.path.absolute().parent
     there = folder

@@ -93,14 +93,14 @@ class Forecast:
         return f"At the present growth ({size(self.growth.total)} a day) the disk is full in {about(self.days_left)}"
 
 
-def forecast(days: Sequence[DiskDay], now: datetime, room_bytes: int, copies: Copies) -> Forecast | None:
-    """Forecast the end of the room from the last weeks, oldest day first; None while too few of them are known."""
+def forecast(days: Sequence[DiskDay], now: datetime, free_bytes: int, copies: Copies) -> Forecast | None:
+    """Forecast the end of the free space from the last weeks, oldest day first; None while too few are known."""
     known = [each for each in days if now - _LOOKED_BACK <= each.measured_at <= now]
     if len(known) < _LEAST_DAYS or known[-1].measured_at - known[0].measured_at < _LEAST_SPAN:
         return None
     database = _usual_change(known, lambda day: day.database_bytes)
     growth = Growth(database, database * copies.kept, _usual_change(known, lambda day: day.other_bytes))
-    return Forecast(growth, _days_left(room_bytes, growth.total, copies.missing, known[-1].database_bytes))
+    return Forecast(growth, _days_left(free_bytes, growth.total, copies.missing, known[-1].database_bytes))
 
 
 def known_from(days: Sequence[DiskDay], now: datetime) -> datetime:
@@ -131,9 +131,9 @@ def _usual_change(days: Sequence[DiskDay], size_of: Callable[[DiskDay], int]) ->
     return max(0.0, sum(rate * span for rate, span in usual) / sum(span for _, span in usual))
 
 
-def _days_left(room_bytes: float, growth: float, missing: int, database_bytes: int) -> float | None:
-    """Return when the room ends, at a growth a day and a missing backup more each day; None for a long time."""
-    left = float(room_bytes)
+def _days_left(free_bytes: float, growth: float, missing: int, database_bytes: int) -> float | None:
+    """Return when the free space ends, at a growth a day and a missing backup more each day; None for a long time."""
+    left = float(free_bytes)
     for day in range(missing):
         taken = growth + database_bytes
         if left <= taken and taken:

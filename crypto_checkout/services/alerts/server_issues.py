@@ -14,7 +14,7 @@ from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.sizes import size
-from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
+from crypto_checkout.core.upkeep.space import LEAST_FREE_BYTES
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -27,7 +27,7 @@ _DAMAGE_ADVICE = (
     "Stop the server and restore the newest backup: crypto-checkout restore latest. Keep the damaged file, and check "
     "the disk's health before you continue."
 )
-_FILLING_ADVICE = "See what takes the room and what can be done about it, or make the disk larger before it is full."
+_FILLING_ADVICE = "See what takes up the space and what you can do, or make the disk larger before it is full."
 _REPLICA_ADVICE = (
     "If this machine were lost now, that would be lost with it. Check Litestream's service and its log. If you don't "
     "use it any more, remove its folder beside the database (.checkout.db-litestream). See the guide A warm standby."

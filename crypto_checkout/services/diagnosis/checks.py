@@ -282,7 +282,7 @@ def of_disk(report: DiskReport) -> Check:
     what = f"{free}; {forecast.words[0].lower()}{forecast.words[1:]}"
     if not forecast.is_soon(was_soon=False):
         return ok(name, what)
-    return warn(name, what, "The dashboard says under Settings, Server what takes the room, and what can be done.")
+    return warn(name, what, "The dashboard says under Settings, Server what takes up the space, and what can be done.")
 
 
 def of_updates(version: str, look: LastLook | None) -> Check:

@@ -1,7 +1,7 @@
 """Watch the disk of the database: its size once a day, its free space, and when it is full.
 
-What takes the room inside the database is measured once a day, slowly, at the hour with the fewest sessions: that reads
-the whole file.
+What takes up the space inside the database is measured once a day, slowly, at the hour with the fewest sessions: that
+reads the whole file.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from pathlib import Path
 from crypto_checkout import metrics
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.upkeep.disk import Copies, DiskDay, Forecast, forecast, known_from
-from crypto_checkout.core.upkeep.room import FolderSizes, RoomTaken
+from crypto_checkout.core.upkeep.space import FolderSizes, SpaceTaken
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
 from crypto_checkout.services.upkeep.integrity_watch import is_daily_due
 from crypto_checkout.services.upkeep.slow_thread import run_slowly
 from crypto_checkout.store.database import Database
-from crypto_checkout.store.upkeep import disk_days, room
-from crypto_checkout.store.upkeep.room import Pages
+from crypto_checkout.store.upkeep import disk_days, space
+from crypto_checkout.store.upkeep.space import Pages
 
 log = get_logger("disk")
 
@@ -53,8 +53,8 @@ class DiskReport:
 
 async def measure(db: Database, backups: BackupPlace) -> tuple[FolderSizes, Pages]:
     """Measure the files and the disk, and the database's pages. Raises OSError, DatabaseFailed."""
-    sizes = await asyncio.to_thread(room.folder_sizes, db.path.absolute(), backups.folder)
-    return sizes, await db.read(room.pages)
+    sizes = await asyncio.to_thread(space.folder_sizes, db.path.absolute(), backups.folder)
+    return sizes, await db.read(space.pages)
 
 
 async def report(db: Database, backups: BackupPlace, now: datetime) -> DiskReport:
@@ -110,13 +110,13 @@ class DiskWatch:
         """Measure the disk now. Raises OSError, DatabaseFailed."""
         return await report(self._db, self._backups, self._clock())
 
-    async def room(self) -> RoomTaken | None:
-        """Return what takes the room inside the database, as last measured; None before the first time."""
-        return await self._db.read(room.stored)
+    async def space(self) -> SpaceTaken | None:
+        """Return what takes up the space inside the database, as last measured; None before the first time."""
+        return await self._db.read(space.stored)
 
 
-class RoomWatch:
-    """The loop that measures what takes the room inside the database."""
+class SpaceWatch:
+    """The loop that measures what takes up the space inside the database."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -125,19 +125,19 @@ class RoomWatch:
 
     async def run(self) -> None:
         """Look every ten minutes whether a measurement is due, until cancelled."""
-        failure = "what takes the room in the database could not be measured"
+        failure = "what takes up the space in the database could not be measured"
         await every(_TABLES_EVERY_SECONDS, self.turn, log=log, failure=failure)
 
     async def turn(self) -> None:
         """Measure the tables if that is due."""
         if not await self._is_due():
             return
-        kinds = await run_slowly(partial(room.measure_tables, self._db.path), "sizes of tables")
+        kinds = await run_slowly(partial(space.measure_tables, self._db.path), "sizes of tables")
         if kinds is not None:
-            await self._db.write(lambda unit: room.store(unit, kinds))
+            await self._db.write(lambda unit: space.store(unit, kinds))
 
     async def _is_due(self) -> bool:
-        taken, pages = await self._db.read(lambda unit: (room.stored(unit), room.pages(unit)))
+        taken, pages = await self._db.read(lambda unit: (space.stored(unit), space.pages(unit)))
         now = self._clock()
         if taken is None:
             return True

@@ -17,7 +17,7 @@ from pathlib import Path
 from crypto_checkout.core.backups import Rotation, name_of, order_of, superseded
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.core.sizes import size
-from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
+from crypto_checkout.core.upkeep.space import LEAST_FREE_BYTES
 from crypto_checkout.store import files
 from crypto_checkout.store.age_files import Encryption
 from crypto_checkout.store.backups import folder as backup_folder

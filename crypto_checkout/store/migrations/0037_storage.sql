@@ -7,7 +7,7 @@ CREATE TABLE disk_days (
     other_bytes INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What takes the room in the database, by kind, as last measured (store.upkeep.room).
+-- What takes up the space in the database, by kind, as last measured (store.upkeep.space).
 CREATE TABLE room_by_kind (
     kind TEXT PRIMARY KEY,
     bytes INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-"""The page about the server itself: its version and a newer one, its disk, and what takes the room."""
+"""The page about the server itself: its version and a newer one, its disk, and what takes up the space."""
 
 import re
 import sqlite3

@@ -7,12 +7,12 @@ import pytest
 
 from crypto_checkout.core.diagnosis.checks import Severity
 from crypto_checkout.core.upkeep.disk import Forecast, Growth
-from crypto_checkout.core.upkeep.room import FolderSizes
+from crypto_checkout.core.upkeep.space import FolderSizes
 from crypto_checkout.core.upkeep.versions import Release
 from crypto_checkout.services.diagnosis import checks
 from crypto_checkout.services.upkeep.disk_watch import DiskReport
 from crypto_checkout.store.upkeep.newest_version import LastLook
-from crypto_checkout.store.upkeep.room import Pages
+from crypto_checkout.store.upkeep.space import Pages
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 MB, GB = 10**6, 10**9

@@ -14,14 +14,14 @@ import pytest
 from crypto_checkout import metrics
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import DatabaseFailed
-from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES, RoomKind
+from crypto_checkout.core.upkeep.space import LEAST_FREE_BYTES, SpaceKind
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.upkeep import disk_watch
-from crypto_checkout.services.upkeep.disk_watch import BackupPlace, DiskWatch, RoomWatch
+from crypto_checkout.services.upkeep.disk_watch import BackupPlace, DiskWatch, SpaceWatch
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
-from crypto_checkout.store.upkeep import disk_days, room
+from crypto_checkout.store.upkeep import disk_days, space
 from tests.support.api import Clock
 
 MB, GB = 10**6, 10**9
@@ -186,26 +186,26 @@ async def test_backups_to_come_need_room(db: Database, clock: Clock, disk: Disk)
 async def test_the_kinds_are_measured_again_after_an_hour_or_at_night(
     db: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = RoomWatch(db, clock)
+    watch = SpaceWatch(db, clock)
     await watch.turn()
-    first = await db.read(room.stored)
+    first = await db.read(space.stored)
     assert first is not None
     grow(db.path, "more", 3000)
     clock.move(minutes=30)
     await watch.turn()
-    assert await db.read(room.stored) == first
+    assert await db.read(space.stored) == first
     clock.move(minutes=40)
     await watch.turn()
-    second = await db.read(room.stored)
+    second = await db.read(space.stored)
     assert second is not None
-    assert second.kinds[RoomKind.EVENTS] > first.kinds[RoomKind.EVENTS] + 3 * MB
+    assert second.kinds[SpaceKind.EVENTS] > first.kinds[SpaceKind.EVENTS] + 3 * MB
     # A large one waits for the night.
     monkeypatch.setattr(disk_watch, "_SMALL_BYTES", 1)
     hours = set()
     for _ in range(3 * 24 * 6):
         clock.move(minutes=10)
         await watch.turn()
-        taken = await db.read(room.stored)
+        taken = await db.read(space.stored)
         assert taken is not None
         if taken.measured_at == clock():
             hours.add(clock().hour)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from crypto_checkout import __version__
-from crypto_checkout.core.upkeep.room import RoomKind, RoomTaken
+from crypto_checkout.core.upkeep.space import SpaceKind, SpaceTaken
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.services.upkeep.disk_watch import DiskReport
@@ -14,14 +14,14 @@ from crypto_checkout.services.upkeep.disk_watch import DiskReport
 PATH = "/settings/server"
 
 _TITLES = {
-    RoomKind.SESSIONS: "Payment sessions",
-    RoomKind.PAYMENTS: "Payments and refunds",
-    RoomKind.EVENTS: "Events",
-    RoomKind.DELIVERIES: "Webhook deliveries and attempts",
-    RoomKind.CUSTOMERS: "Customers",
-    RoomKind.RECEIPTS: "Receipts and mails",
-    RoomKind.SANDBOX: "The simulated chain of test mode",
-    RoomKind.OTHER: "Everything else in the database",
+    SpaceKind.SESSIONS: "Payment sessions",
+    SpaceKind.PAYMENTS: "Payments and refunds",
+    SpaceKind.EVENTS: "Events",
+    SpaceKind.DELIVERIES: "Webhook deliveries and attempts",
+    SpaceKind.CUSTOMERS: "Customers",
+    SpaceKind.RECEIPTS: "Receipts and mails",
+    SpaceKind.SANDBOX: "The simulated chain of test mode",
+    SpaceKind.OTHER: "Everything else in the database",
 }
 
 
@@ -37,7 +37,7 @@ class _Row:
 
 async def show(request: DashboardRequest) -> Response:
     """Show the version, the disk, and what takes up the space."""
-    report, taken = await request.services.disk.report(), await request.services.disk.room()
+    report, taken = await request.services.disk.report(), await request.services.disk.space()
     return request.render(
         "settings/server.html",
         version=__version__,
@@ -47,14 +47,14 @@ async def show(request: DashboardRequest) -> Response:
     )
 
 
-def _rows(report: DiskReport, taken: RoomTaken | None) -> list[_Row]:
+def _rows(report: DiskReport, taken: SpaceTaken | None) -> list[_Row]:
     """Return what takes up the space, the largest first."""
     found = sorted(_sizes(report, taken), key=lambda each: -each[2])
     whole = sum(size for _, _, size in found) or 1
     return [_Row(key, title, size, size / whole) for key, title, size in found if size]
 
 
-def _sizes(report: DiskReport, taken: RoomTaken | None) -> Iterator[tuple[str, str, int]]:
+def _sizes(report: DiskReport, taken: SpaceTaken | None) -> Iterator[tuple[str, str, int]]:
     sizes = report.sizes
     if taken is None:
         yield "database", "The database", report.pages.used

@@ -1,4 +1,4 @@
-"""Measure what takes the room: the files of the data folder, and the tables of the database by kind.
+"""Measure what takes up the space: the files of the data folder, and the tables of the database by kind.
 
 The tables are measured by SQLite's own statistics of pages, which read the whole file, or, where it was built without
 them, estimated from the number of rows and some of them. Both rest three times as long as they work.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.backups import made_at
-from crypto_checkout.core.upkeep.room import FolderSizes, RoomKind, RoomTaken
+from crypto_checkout.core.upkeep.space import FolderSizes, SpaceKind, SpaceTaken
 from crypto_checkout.store.data_folder.integrity import STEPS_BETWEEN_PAUSES, SlowPace
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 
@@ -23,10 +23,10 @@ _SAMPLED_ROWS = 200
 _BYTES_BESIDE_A_ROW = 12  # its number, its length and the kinds of its values; and as much again for its indexes
 _DEEPEST = 4
 
-KINDS: Mapping[str, RoomKind] = {
+KINDS: Mapping[str, SpaceKind] = {
     **dict.fromkeys(
         ("checkout_sessions", "session_metadata", "balances", "comparisons", "daily_sessions", "unassigned_addresses"),
-        RoomKind.SESSIONS,
+        SpaceKind.SESSIONS,
     ),
     **dict.fromkeys(
         (
@@ -34,13 +34,13 @@ KINDS: Mapping[str, RoomKind] = {
             "fuel_transactions", "deposit_chains", "daily_payments", "late_pages", "blocks", "chain_cursors",
             "refunds", "refund_claims", "refund_codes", "refund_searches",
         ),
-        RoomKind.PAYMENTS,
+        SpaceKind.PAYMENTS,
     ),
-    "events": RoomKind.EVENTS,
-    **dict.fromkeys(("deliveries", "delivery_attempts", "idempotency_keys"), RoomKind.DELIVERIES),
-    **dict.fromkeys(("customers", "customer_payments", "customer_money"), RoomKind.CUSTOMERS),
-    **dict.fromkeys(("receipts", "mails"), RoomKind.RECEIPTS),
-    **dict.fromkeys(("sandbox", "sandbox_transactions", "sandbox_requests"), RoomKind.SANDBOX),
+    "events": SpaceKind.EVENTS,
+    **dict.fromkeys(("deliveries", "delivery_attempts", "idempotency_keys"), SpaceKind.DELIVERIES),
+    **dict.fromkeys(("customers", "customer_payments", "customer_money"), SpaceKind.CUSTOMERS),
+    **dict.fromkeys(("receipts", "mails"), SpaceKind.RECEIPTS),
+    **dict.fromkeys(("sandbox", "sandbox_transactions", "sandbox_requests"), SpaceKind.SANDBOX),
 }  # fmt: skip
 """The kind of each table; those that aren't named are small."""
 
@@ -85,23 +85,23 @@ def folder_sizes(database: Path, backups: Path | None) -> FolderSizes:
     )
 
 
-def measure_tables(path: Path, stop: threading.Event) -> Mapping[RoomKind, int] | None:
+def measure_tables(path: Path, stop: threading.Event) -> Mapping[SpaceKind, int] | None:
     """Return the bytes of each kind of table with its indexes; None if `stop` ended it early. Raises sqlite3.Error."""
     pace = SlowPace(stop)
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         connection.set_progress_handler(pace, STEPS_BETWEEN_PAUSES)
-        found: Counter[RoomKind] = Counter(dict.fromkeys(RoomKind, 0))
+        found: Counter[SpaceKind] = Counter(dict.fromkeys(SpaceKind, 0))
         measure = _measured if _has_statistics(connection) else _estimated
         try:
             for table, taken in measure(connection):
-                found[KINDS.get(table, RoomKind.OTHER)] += taken
+                found[KINDS.get(table, SpaceKind.OTHER)] += taken
         except sqlite3.OperationalError:
             if not stop.is_set():
                 raise
     return None if stop.is_set() else found
 
 
-def store(unit: WriteUnit, kinds: Mapping[RoomKind, int]) -> None:
+def store(unit: WriteUnit, kinds: Mapping[SpaceKind, int]) -> None:
     """Replace the stored measurement."""
     unit.run("DELETE FROM room_by_kind")
     unit.run_many(
@@ -110,13 +110,13 @@ def store(unit: WriteUnit, kinds: Mapping[RoomKind, int]) -> None:
     )
 
 
-def stored(unit: ReadUnit) -> RoomTaken | None:
+def stored(unit: ReadUnit) -> SpaceTaken | None:
     """Return the stored measurement; None before the first one."""
     rows = unit.all("SELECT kind, bytes, measured_at FROM room_by_kind")
     if not rows:
         return None
-    kinds = {RoomKind(row["kind"]): int(row["bytes"]) for row in rows if row["kind"] in set(RoomKind)}
-    return RoomTaken(kinds, moments.from_text(rows[0]["measured_at"]))
+    kinds = {SpaceKind(row["kind"]): int(row["bytes"]) for row in rows if row["kind"] in set(SpaceKind)}
+    return SpaceTaken(kinds, moments.from_text(rows[0]["measured_at"]))
 
 
 def _number(unit: ReadUnit, pragma: str) -> int:

@@ -1,4 +1,4 @@
-"""Name what takes the room on the disk, by kind."""
+"""Name what takes up the space on the disk, by kind."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ LEAST_FREE_BYTES = 256_000_000
 """The least free space on the database's disk; with less the disk is an issue, because a full one takes no payments."""
 
 
-class RoomKind(StrEnum):
+class SpaceKind(StrEnum):
     """The kinds of what the database holds; the values are stored."""
 
     SESSIONS = "sessions"
@@ -23,10 +23,10 @@ class RoomKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RoomTaken:
+class SpaceTaken:
     """The bytes of each kind in the database, as measured at a time."""
 
-    kinds: Mapping[RoomKind, int]
+    kinds: Mapping[SpaceKind, int]
     measured_at: datetime
 
 
