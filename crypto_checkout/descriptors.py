@@ -16,7 +16,7 @@ WANTED = 16_640
 FEW = 1024
 """A limit below this is named in the log: a busy hour may need more connections than it allows."""
 SCARCE = 8
-"""So many or fewer left are too few: the next connection to a node or an endpoint may find none."""
+"""The number left from which on the next connection to a node or an endpoint may find none."""
 
 _LEAST_KEPT = 48
 _MOST_KEPT = 256

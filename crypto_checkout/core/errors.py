@@ -252,7 +252,7 @@ class ChainMoved(RecoverableError):
 
 
 class UpdatesUnknown(RecoverableError):
-    """Nobody could say what the newest version of this program is; the text says why."""
+    """The newest version of this program couldn't be looked up; the text says why."""
 
 
 class MessageNotSent(RecoverableError):

@@ -37,7 +37,7 @@ _PIECE_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """To whom a file is encrypted: public keys (`age1…`), or a passphrase. With neither it isn't encrypted."""
+    """The recipients of a file: public keys (`age1…`), or a passphrase. With neither it isn't encrypted."""
 
     recipients: tuple[str, ...] = ()
     passphrase: str = ""
@@ -52,7 +52,7 @@ class Encryption:
 
 
 UNENCRYPTED = Encryption()
-"""To nobody: the file stays as it is."""
+"""Neither: the file stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if it is gone, or never was."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def force(descriptor: int) -> None:
     """Write an open file's data to the disk, and drop it from the memory where the system can."""
     os.fsync(descriptor)

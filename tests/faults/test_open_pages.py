@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvloop
 
-from tests.support.pages import Connection, OpenPage, quantile
+from tests.support.pages import Connection, OpenPage, quantile, read_for
 from tests.support.process import Observed
 from tests.support.server import FROM_NOTHING, Server
 
@@ -85,20 +85,6 @@ async def watch(server: Server, pages: int) -> dict[str, Any]:
         "read p99, seconds": round(quantile(reads, 0.99), 3),
         "reconnected": sum(each.reconnected for each in opened),
     }
-
-
-async def read_for(seconds: float, port: int, key: str) -> list[float]:
-    """Read as a shop does, for a while; return how long each answer took."""
-    request = f"GET /api/v1/checkout_sessions?limit=1 HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {key}\r\n\r\n"
-    took: list[float] = []
-    until = time.monotonic() + seconds
-    with closing(await Connection.to(port)) as connection:
-        while (asked := time.monotonic()) < until:
-            head, _ = await connection.ask(request.encode())
-            assert head.startswith(b"HTTP/1.1 200")
-            took.append(time.monotonic() - asked)
-            await asyncio.sleep(0.05)
-    return took
 
 
 async def sell(port: int, key: str, sessions: int) -> list[str]:

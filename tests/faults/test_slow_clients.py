@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import uvloop
 
-from tests.support.pages import Connection, quantile
+from tests.support.pages import quantile, read_for
 from tests.support.process import Observed
 from tests.support.server import FROM_NOTHING, Server
 
@@ -59,19 +59,6 @@ async def crowd(port: int) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
-
-
-async def read_for(seconds: float, port: int, key: str) -> list[float]:
-    request = f"GET /api/v1/checkout_sessions?limit=1 HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {key}\r\n\r\n"
-    took: list[float] = []
-    until = time.monotonic() + seconds
-    with closing(await Connection.to(port)) as connection:
-        while (asked := time.monotonic()) < until:
-            head, _ = await connection.ask(request.encode())
-            assert head.startswith(b"HTTP/1.1 200")
-            took.append(time.monotonic() - asked)
-            await asyncio.sleep(0.01)
-    return took
 
 
 def test_a_thousand_slow_clients_take_little_memory_and_nobody_elses_time(

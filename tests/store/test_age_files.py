@@ -134,7 +134,7 @@ def test_a_beginning_without_an_end_is_refused_at_once(tmp_path: Path, identity:
 
 def test_as_many_public_keys_as_anybody_has_are_taken(tmp_path: Path, identity: x25519.Identity) -> None:
     others = [str(x25519.Identity.generate().to_public()) for _ in range(100)]
-    file = sealed(tmp_path, b"data", Lock((*others, str(identity.to_public()))))
+    file = sealed(tmp_path, b"data", Encryption((*others, str(identity.to_public()))))
     assert opened(tmp_path, file, Key(str(identity))) == b"data"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Self
 
 USUAL_SECONDS = 2.5
@@ -93,6 +94,20 @@ class OpenPage:
                 await asyncio.sleep(self.pause)
         finally:
             connection.close()
+
+
+async def read_for(seconds: float, port: int, key: str) -> list[float]:
+    """Read as a shop does, for a while; return how long each answer took."""
+    request = f"GET /api/v1/checkout_sessions?limit=1 HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {key}\r\n\r\n"
+    took: list[float] = []
+    until = time.monotonic() + seconds
+    with closing(await Connection.to(port)) as connection:
+        while (asked := time.monotonic()) < until:
+            head, _ = await connection.ask(request.encode())
+            assert head.startswith(b"HTTP/1.1 200")
+            took.append(time.monotonic() - asked)
+            await asyncio.sleep(0.02)
+    return took
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -61,14 +61,14 @@ def install(
     _require_root(dry_run=dry_run)
     service.require_systemd()
     made = _new_text(cold_address, xpub, names, public_url)
-    wanted = _wanted(find_program(), made)
-    steps = plan.steps(wanted)
+    installation = _installation(find_program(), made)
+    steps = plan.steps(installation)
     if not steps:
         click.echo("Nothing to do: everything is in place.")
     elif _agreed(steps, dry_run=dry_run, yes=yes):
         _do(steps)
     if not dry_run:
-        _show_result(wanted, was_started=bool(steps))
+        _show_result(installation, was_started=bool(steps))
 
 
 @click.command(short_help="Take the server and its unit off this machine; its data stays.")
@@ -112,7 +112,7 @@ def _agreed(steps: "Sequence[Step]", *, dry_run: bool, yes: bool) -> bool:
     if dry_run:
         return False
     if not yes and not sys.stdin.isatty():
-        fail("Nothing was done: nobody is there to agree. Add --yes to go on without being asked.")
+        fail("Nothing was done: there is no terminal to ask on. Add --yes to go on without being asked.")
     if not yes and not click.confirm("Go on?", default=True):
         fail("Nothing was done.")
     return True
@@ -162,7 +162,7 @@ def _new_text(cold_address: str | None, xpub: str | None, names: tuple[str, ...]
     return new_file.text(wallet, chains, url)
 
 
-def _wanted(program: Program, made: str | None) -> plan.Wanted:
+def _installation(program: Program, made: str | None) -> plan.Installation:
     """Read the configuration, and refuse what wouldn't run with it before anything is changed."""
     _refuse_foreign_unit()
     if made is None:
@@ -176,7 +176,7 @@ def _wanted(program: Program, made: str | None) -> plan.Wanted:
         database = config.database.model_copy(update={"path": DATA / config.database.path.name})
         config = config.model_copy(update={"database": database})
     _refuse_taken_port(config)
-    return plan.Wanted(program, config, made)
+    return plan.Installation(program, config, made)
 
 
 def _environment() -> Mapping[str, str]:
@@ -239,8 +239,8 @@ def _refuse_taken_port(config: "Config") -> None:
 # --- after the steps -------------------------------------------------------------------------------------------------
 
 
-def _show_result(wanted: plan.Wanted, *, was_started: bool) -> None:
-    config, program = wanted.config, wanted.program.path
+def _show_result(installation: plan.Installation, *, was_started: bool) -> None:
+    config, program = installation.config, installation.program.path
     url = service.wait_until_it_answers(config)
     if was_started:
         click.echo("\n".join(("", *service.message(), "")))

@@ -44,7 +44,7 @@ _ENVIRONMENT = """\
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: what it does, in words that continue "will", the commands of the same effect, and the doing."""
+    """A step: what it does, in words that continue "will", the commands of the same effect, and the function."""
 
     words: str
     by_hand: str
@@ -52,8 +52,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The installation that is wanted: its program, its configuration, and the text of the file if there is none."""
+class Installation:
+    """The installation as it should be: its program, its configuration, and the text of the file if there is none."""
 
     program: Program
     config: "Config"
@@ -75,11 +75,11 @@ class Wanted:
         return unit.text(self.program, self.data, self.backups)
 
 
-def steps(wanted: Wanted) -> list[Step]:
+def steps(installation: Installation) -> list[Step]:
     """Return the steps that are lacking, in order: none where all is as it should be."""
     now = service.state()
-    made = [*_user(), *_folders(wanted), *_settings(wanted), *_environment(), *_strangers(wanted)]
-    changes = [*_program(wanted.program, now), *_unit(wanted, now)]
+    made = [*_user(), *_folders(installation), *_settings(installation), *_environment(), *_strangers(installation)]
+    changes = [*_program(installation.program, now), *_unit(installation, now)]
     return [*made, *changes, *_start(now, restarts=bool(changes))]
 
 
@@ -90,14 +90,14 @@ def _user() -> Iterator[Step]:
         yield Step(f"create the user {USER}, which can't log in", " ".join(command), lambda: service.run(*command))
 
 
-def _folders(wanted: Wanted) -> Iterator[Step]:
+def _folders(installation: Installation) -> Iterator[Step]:
     if not _has(FOLDER, owner=0, rights=_FOLDER_RIGHTS):
         yield Step(
             f"{_verb(FOLDER)} the folder {FOLDER}, in which the server's user can't replace files of root",
             f"install -d -o root -g {USER} -m {_FOLDER_RIGHTS:o} {FOLDER}",
             lambda: ownership.make_folder(FOLDER, FOLDER, 0, _known_gid(), _FOLDER_RIGHTS),
         )
-    for folder, key in ((wanted.data, "[database] path"), (wanted.backups, "[backup] folder")):
+    for folder, key in ((installation.data, "[database] path"), (installation.backups, "[backup] folder")):
         if folder is None:
             continue
         if not folder.is_relative_to(DATA):
@@ -107,7 +107,7 @@ def _folders(wanted: Wanted) -> Iterator[Step]:
 
 
 def _verb(path: Path) -> str:
-    return "set the owner and rights of" if path.exists() else "create"
+    return "set the owner and permissions of" if path.exists() else "create"
 
 
 def _private_folder(folder: Path) -> Step:
@@ -131,8 +131,8 @@ def _require_outer(folder: Path, key: str) -> None:
         )
 
 
-def _settings(wanted: Wanted) -> Iterator[Step]:
-    new = wanted.new_file
+def _settings(installation: Installation) -> Iterator[Step]:
+    new = installation.new_file
     if new is not None:
         yield Step(
             f"write {CONFIG}, which the server can read and not change",
@@ -162,16 +162,16 @@ def _restrict(file: Path) -> Step:
     )
 
 
-def _strangers(wanted: Wanted) -> Iterator[Step]:
+def _strangers(installation: Installation) -> Iterator[Step]:
     """Hand over what other users left in the data folder: a command run as root, or a copy from another machine."""
-    strangers = [*_belonging_to_others(wanted.data)]
+    strangers = [*_belonging_to_others(installation.data)]
     if strangers:
-        below = FOLDER if wanted.data.is_relative_to(FOLDER) else wanted.data
+        below = FOLDER if installation.data.is_relative_to(FOLDER) else installation.data
         count = "a file" if len(strangers) == 1 else f"{len(strangers)} files"
         yield Step(
-            f"give {USER} {count} of other users in {wanted.data}, such as {strangers[0].name}",
-            f"chown -R {USER}: {wanted.data}",
-            lambda: ownership.hand_over(wanted.data, below, _known_uid(), _known_gid()),
+            f"give {USER} {count} of other users in {installation.data}, such as {strangers[0].name}",
+            f"chown -R {USER}: {installation.data}",
+            lambda: ownership.hand_over(installation.data, below, _known_uid(), _known_gid()),
         )
 
 
@@ -223,15 +223,15 @@ def _put_program(program: Program, source: Path) -> None:
     files.sync_folder(program.path.parent)
 
 
-def _unit(wanted: Wanted, now: service.ServiceState) -> Iterator[Step]:
-    if UNIT.is_file() and UNIT.read_text("utf-8") == wanted.unit and UNIT.stat().st_mode & 0o777 == _UNIT_RIGHTS:
+def _unit(installation: Installation, now: service.ServiceState) -> Iterator[Step]:
+    if UNIT.is_file() and UNIT.read_text("utf-8") == installation.unit and UNIT.stat().st_mode & 0o777 == _UNIT_RIGHTS:
         return
     verb = "replace" if UNIT.exists() else "write"
 
     def do() -> None:
         if service.state().is_active:
             service.stop()
-        _write(UNIT, wanted.unit, _UNIT_RIGHTS, 0)
+        _write(UNIT, installation.unit, _UNIT_RIGHTS, 0)
 
     stops = "stop the server, and " if now.is_active else ""
     yield Step(

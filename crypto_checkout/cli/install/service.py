@@ -39,7 +39,7 @@ class ServiceState:
     """It was started and has not ended since; whether it answers is another question."""
     is_enabled: bool
     restarts: int
-    """How often it was started again, since somebody started it."""
+    """The times that systemd has started it again since it was last started."""
     invocation: str
     result: str
 

@@ -8,7 +8,7 @@ from crypto_checkout.cli.install.places import DATA, Program
 _PROGRAM = "ExecStart=/usr/local/bin/crypto-checkout "
 _FOLDERS = f"ReadWritePaths={DATA}"
 MARK = "# Written by `crypto-checkout install`"
-"""How a unit begins that may be replaced."""
+"""The beginning of a unit that may be replaced."""
 
 
 def text(program: Program, data: Path = DATA, backups: Path | None = None) -> str:

@@ -1,7 +1,7 @@
-"""Versions of this program, and the answer of whoever is asked for the newest one.
+"""Versions of this program, and descriptions of the newest one from outside.
 
-The answer is trusted in nothing: it can name a version, a page about it and a few words, and nothing that is shown as
-anything but text.
+Nothing in a description is trusted: it can name a version, a page about it and a few words, which are shown as text and
+nothing else.
 """
 
 import re

@@ -289,11 +289,11 @@ def of_updates(version: str, look: LastLook | None) -> Check:
     """Compare the version with the newest one that was heard of, where the owner has named a URL to ask."""
     name = "updates"
     if look is None:
-        return ok(name, f"this is {version}; nobody has been asked yet")
+        return ok(name, f"this is {version}; no newer one was looked for yet")
     if look.release is not None and look.release.is_newer_than(version):
         what = f"{look.release.version} is available, this is {version}: {look.release.url}"
         return warn(name, what, "/docs/go-live#update says how to update.")
     if look.problem is not None:
-        what = f"this is {version}; {look.url} was asked in vain: {look.problem}"
+        what = f"this is {version}; asking {look.url} for the newest failed: {look.problem}"
         return warn(name, what, "Ask it yourself, or correct [updates] check_url.")
     return ok(name, f"this is {version}, the newest")

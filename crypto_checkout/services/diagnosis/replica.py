@@ -23,4 +23,4 @@ async def check(database: Path, clock: Clock) -> list[Check]:
     if problem is None:
         return [ok("replica", f"everything was in it {age} ago")]
     advice = "Check Litestream's service and its log; the guide A warm standby has its configuration."
-    return [fail("replica", f"{problem}", f"{advice} Not used any more? Remove {litestream.metadata(database)}.")]
+    return [fail("replica", problem, f"{advice} Not used any more? Remove {litestream.metadata(database)}.")]

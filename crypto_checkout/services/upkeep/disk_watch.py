@@ -17,7 +17,7 @@ from crypto_checkout.core.upkeep.disk import Copies, DiskDay, Forecast, forecast
 from crypto_checkout.core.upkeep.space import FolderSizes, SpaceTaken
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
-from crypto_checkout.services.upkeep.integrity_watch import is_daily_due
+from crypto_checkout.services.upkeep.daily import is_daily_due
 from crypto_checkout.services.upkeep.slow_thread import run_slowly
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.upkeep import disk_days, space

@@ -6,12 +6,12 @@ from there. The result is recorded beside the database, so that a server restart
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
 from functools import partial
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
+from crypto_checkout.services.upkeep.daily import is_daily_due
 from crypto_checkout.services.upkeep.slow_thread import run_slowly
 from crypto_checkout.store.data_folder import integrity, last_check
 from crypto_checkout.store.database import Database
@@ -19,9 +19,6 @@ from crypto_checkout.store.database import Database
 log = get_logger("integrity")
 
 _EVERY_SECONDS = 600.0
-_AGAIN_AFTER = timedelta(hours=20)
-_AT_LATEST_AFTER = timedelta(hours=48)
-_LOOKED_BACK = timedelta(days=7)
 
 
 class IntegrityWatch:
@@ -56,16 +53,3 @@ class IntegrityWatch:
         if last is not None and not last[1]:
             return True
         return await is_daily_due(self._db, self._clock(), None if last is None else last[0], self._began_at)
-
-
-async def is_daily_due(db: Database, now: datetime, last: datetime | None, began_at: datetime) -> bool:
-    """Tell whether daily work is due: at the hour with the fewest sessions, or after two days without such an hour.
-
-    Without a `last` time the server's start counts, which is no reason to wait for the next day.
-    """
-    age = now - (last or began_at)
-    if age >= _AT_LATEST_AFTER or age < timedelta():
-        return True
-    if last is not None and age < _AGAIN_AFTER:
-        return False
-    return now.hour == await db.read(lambda unit: integrity.quiet_hour(unit, now - _LOOKED_BACK))

@@ -61,7 +61,7 @@ class UpdateWatch:
             found = LastLook(self.url, now, next_at, read_release(await self._ask(self.url)))
         except (UpdatesUnknown, NoRelease) as error:
             problem = f"the answer {error}" if isinstance(error, NoRelease) else str(error)
-            log.warning("nobody could say what the newest version is", error=problem)
+            log.warning("the newest version could not be looked up", error=problem)
             found = LastLook(self.url, now, next_at, known, problem)
         was_known, self.last = self.newer, found
         if self.newer is not None and self.newer != was_known:

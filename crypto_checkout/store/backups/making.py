@@ -77,7 +77,7 @@ def require_room(job: Job) -> None:
 
     Raises FatalError, and OSError.
     """
-    taken = _size(job.database) + _size(job.database.with_name(f"{job.database.name}-wal"))
+    taken = files.size_of(job.database) + files.size_of(job.database.with_name(f"{job.database.name}-wal"))
     needed = Counter({job.folder: taken})
     beside = job.database.resolve().parent
     is_same_disk = job.folder.stat().st_dev == beside.stat().st_dev
@@ -117,10 +117,3 @@ def _free_path(job: Job, at: datetime) -> Path:
         if not os.path.lexists(path):
             return path
     raise AssertionError("count never ends")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

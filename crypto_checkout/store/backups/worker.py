@@ -91,7 +91,7 @@ def _in_percent(tell: Callable[[str, int], None]) -> Note:
 
 
 def _end_with(source: BinaryIO) -> None:
-    """End the process when its input ends, with whoever holds it open."""
+    """End the process when its input ends: the server that holds the other end has ended."""
     # Not by `source.read()`: the interpreter can't end while a thread holds the lock of the standard input.
     while os.read(source.fileno(), 4096):
         pass

@@ -16,6 +16,7 @@ from pathlib import Path
 from crypto_checkout.core import moments
 from crypto_checkout.core.backups import made_at
 from crypto_checkout.core.upkeep.space import FolderSizes, SpaceKind, SpaceTaken
+from crypto_checkout.store import files
 from crypto_checkout.store.data_folder.integrity import STEPS_BETWEEN_PAUSES, SlowPace
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 
@@ -66,9 +67,9 @@ def folder_sizes(database: Path, backups: Path | None) -> FolderSizes:
     """
     folder, disk = database.parent, shutil.disk_usage(database.parent)
     is_elsewhere = backups is not None and backups.exists() and backups.stat().st_dev != folder.stat().st_dev
-    log = sum(_size(database.with_name(f"{database.name}-{ending}")) for ending in ("wal", "shm"))
-    own, in_backups = _size(database), 0 if backups is None else sum(_sizes(backups, _DEEPEST))
-    copies = sum(_size(file) for file in folder.glob(f"{database.name}.before-*"))
+    log = sum(files.size_of(database.with_name(f"{database.name}-{ending}")) for ending in ("wal", "shm"))
+    own, in_backups = files.size_of(database), 0 if backups is None else sum(_sizes(backups, _DEEPEST))
+    copies = sum(files.size_of(file) for file in folder.glob(f"{database.name}.before-*"))
     inside = sum(_sizes(folder, _DEEPEST))
     if backups is not None and backups.resolve().is_relative_to(folder.resolve()):
         inside -= in_backups
@@ -167,13 +168,6 @@ def _count_backups(folder: Path) -> int:
     return 0
 
 
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:  # it is gone, or never was
-        return 0
-
-
 def _sizes(folder: Path, deepest: int) -> Iterator[int]:
     """Yield the sizes of the files in a folder and those below, without following links."""
     with suppress(OSError):
@@ -184,4 +178,4 @@ def _sizes(folder: Path, deepest: int) -> Iterator[int]:
                 if deepest:
                     yield from _sizes(each, deepest - 1)
             else:
-                yield _size(each)
+                yield files.size_of(each)

@@ -62,7 +62,7 @@ def test_the_way_by_hand_in_the_guide_has_the_same_commands(monkeypatch: pytest.
     never = service.ServiceState(is_active=False, is_enabled=False, restarts=0, invocation="", result="")
     monkeypatch.setattr(service, "state", lambda: never)
     database = Config().database.model_copy(update={"path": DATA / "checkout.db"})
-    wanted = plan.Wanted(PROGRAM, Config().model_copy(update={"database": database}), "")
+    wanted = plan.Installation(PROGRAM, Config().model_copy(update={"database": database}), "")
     shown = {part for step in plan.steps(wanted) for part in step.by_hand.split(" && ")}
     guide = guide_text("go-live", "").partition("\n### By hand\n")[2].partition("\n## ")[0].replace("\\\n    ", "")
     told = set(re.findall(r"^\$ (?:sudo )?(.+)$", guide, re.MULTILINE))

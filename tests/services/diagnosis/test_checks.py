@@ -50,12 +50,12 @@ def test_in_the_first_week_it_says_from_when_on() -> None:
         ("1.0.0", LOOK, Severity.WARN, "1.1.0 is available, this is 1.0.0: https://example.com/1.1.0"),
         ("1.1.0", LOOK, Severity.OK, "this is 1.1.0, the newest"),
         ("1.2.0", LOOK, Severity.OK, "this is 1.2.0, the newest"),
-        ("1.0.0", None, Severity.OK, "this is 1.0.0; nobody has been asked yet"),
+        ("1.0.0", None, Severity.OK, "this is 1.0.0; no newer one was looked for yet"),
         (
             "1.1.0",
             dataclasses.replace(LOOK, problem="it answers with status 500"),
             Severity.WARN,
-            "this is 1.1.0; https://example.com/latest was asked in vain: it answers with status 500",
+            "this is 1.1.0; asking https://example.com/latest for the newest failed: it answers with status 500",
         ),
     ],
 )
