@@ -23,7 +23,7 @@ import structlog
 from crypto_checkout.http.rate_limit import RateLimit
 from crypto_checkout.store import migrate
 from tests.support import anvil as node
-from tests.support import chromium, economy, solidity
+from tests.support import chromium, economy, postgresql, solidity
 from tests.support.api import App, RateClock, open_app
 from tests.support.marks import marks
 
@@ -36,13 +36,26 @@ hypothesis.settings.load_profile("any machine")
 SLOWEST = ("browser", "anvil", "process")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine", choices=("sqlite", "postgresql"), default="sqlite", help="the engine of the tests' databases"
+    )
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     for mark in marks(item):
         item.add_marker(mark)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest files: on several cores none of them is left for the end, when the others have nothing."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the slowest files: on several cores none of them is left for the end, when the others have nothing.
+
+    Tests of SQLite itself are left out on another engine.
+    """
+    if config.getoption("--engine") != "sqlite":
+        kept = [item for item in items if not item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
     ranks: dict[Path, int] = {}
     for item in items:
         rank = next((place for place, mark in enumerate(SLOWEST) if item.get_closest_marker(mark)), len(SLOWEST))
@@ -54,6 +67,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _economies() -> Iterator[None]:
     with economy.economising():
         yield
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.PostgresqlServer]:
+    """Start a PostgreSQL server for all tests of this process."""
+    reason = "there is no PostgreSQL: apt-get install postgresql"
+    server = postgresql.PostgresqlServer(found("postgresql", postgresql.find(), reason))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def _databases(request: pytest.FixtureRequest, _economies: None) -> Iterator[postgresql.DatabasesInPlaceOfFiles | None]:
+    if request.config.getoption("--engine") != "postgresql":
+        yield None
+        return
+    databases = postgresql.DatabasesInPlaceOfFiles(request.getfixturevalue("postgresql_server"))
+    with databases.in_place():
+        yield databases
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _engine(_databases: postgresql.DatabasesInPlaceOfFiles | None) -> Iterator[None]:
+    """Make the databases of tests on the engine that `--engine` names."""
+    yield
+    if _databases is not None:
+        _databases.drop()
 
 
 @pytest.fixture(autouse=True)

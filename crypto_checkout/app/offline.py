@@ -9,13 +9,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crypto_checkout import log
 from crypto_checkout.app import chains
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.parts import Parts, issuer
-from crypto_checkout.app.urls import as_served
+from crypto_checkout.app.urls import as_served, place
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.sandbox.view import SandboxView
@@ -112,15 +113,15 @@ async def note_alerts_tested(config: Config) -> None:
     from crypto_checkout.store import migrate
     from crypto_checkout.store.owner import setup
 
-    path = config.database.path
-    if not path.exists() or migrate.pending(path):
+    database = place(config)
+    if (isinstance(database, Path) and not database.exists()) or migrate.pending(database):
         return
 
     def note(unit: WriteUnit) -> None:
         setup.mark_done(unit, [SetupStep.ALERTS])
         record(unit, COMMAND_LINE, Action.ALERTS_TESTED)
 
-    async with await Database.open(path, system_clock) as db:
+    async with await Database.open(database, system_clock) as db:
         await db.write(note)
 
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from crypto_checkout import __version__, updates
+from crypto_checkout.app.urls import shown
 from crypto_checkout.config import Config
 from crypto_checkout.core.backups import Rotation
 from crypto_checkout.core.moments import Clock
@@ -86,6 +87,7 @@ def backup_plan(config: Config) -> BackupPlan:
         keep_daily=backup.keep_daily,
         keep_weekly=backup.keep_weekly,
         encryption="recipients" if backup.age_recipients else "passphrase" if backup.passphrase else "",
+        server=shown(config) if config.database.url else None,
     )
 
 

@@ -15,7 +15,8 @@ from crypto_checkout import litestream
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
-from crypto_checkout.app.parts import Parts, backup_job, issuer, watches
+from crypto_checkout.app.parts import Parts, Watches, backup_job, issuer, watches
+from crypto_checkout.app.urls import place
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
@@ -65,14 +66,16 @@ async def open_server(
 
     Raises:
         FolderInUse: Another process serves this data folder.
+        FatalError: Another process serves the same database of a server.
         DatabaseTooNew: A newer version of the program wrote the database.
 
     """
     async with AsyncExitStack() as stack:
+        database = place(config)
         stack.enter_context(FolderLock(config.database.path.resolve().parent))
         await asyncio.to_thread(_remove_leftovers, config.database.path)
-        await asyncio.to_thread(migrate, config.database.path)
-        db = await stack.enter_async_context(await Database.open(config.database.path, clock))
+        await asyncio.to_thread(migrate, database)
+        db = await stack.enter_async_context(await Database.open(database, clock, serves=True))
         await switch_off_unreadable(db)
         sender = await stack.enter_async_context(webhooks.sender(config))
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
@@ -88,10 +91,8 @@ async def open_server(
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),
-            watching.backups.run,
+            *_file_loops(parts, watching),
             watching.clock.run,
-            watching.disk.run,
-            watching.replica.run,
             watching.updates.run,
             loop_watch.run,
             alerts.notifier(parts, issues, sender).run,
@@ -128,6 +129,17 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
         EndpointCleanup(parts.db).run,
         EventPacking(parts.db, parts.clock).run,
         Totals(parts.db, parts.clock).catch_up,
+    )
+
+
+def _file_loops(parts: Parts, watching: Watches) -> Sequence[Loop]:
+    """Return the loops that look after a database's file; a server's administrator looks after that."""
+    if parts.config.database.url:
+        return ()
+    return (
+        watching.backups.run,
+        watching.disk.run,
+        watching.replica.run,
         IntegrityWatch(parts.db, parts.clock).run,
         SpaceWatch(parts.db, parts.clock).run,
     )
@@ -135,7 +147,7 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
 
 def _backups(parts: Parts) -> Backups:
     """Make the loop that backs the database up, in a process of its own."""
-    hours = parts.config.backup.every_hours
+    hours = 0 if parts.config.database.url else parts.config.backup.every_hours
     return Backups(
         parts.db,
         backup_job(parts.config),

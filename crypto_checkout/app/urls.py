@@ -1,7 +1,14 @@
-"""The server's URLs: where it listens, and the public URL in links. The same for `serve` and every other command."""
+"""The server's URLs: where it listens, the public URL in links, and where its database is.
+
+They are the same for `serve` and every other command.
+"""
+
+from pathlib import Path
 
 from crypto_checkout.config import Config
+from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store.data_folder import server_url
+from crypto_checkout.store.place import DatabaseServer
 
 
 def listening_url(config: Config, port: int) -> str:
@@ -28,3 +35,27 @@ def reachable(config: Config, url: str) -> Config:
 def as_served(config: Config) -> Config:
     """Return the configuration with the public URL that the running server writes into links and events."""
     return reachable(config, known_url(config))
+
+
+def place(config: Config) -> Path | DatabaseServer:
+    """Return the file of the configured database, or the server that has it.
+
+    Raises FatalError if there is a file beside the server: of two databases one is the shop's, and which one isn't
+    for this program to guess.
+    """
+    path, url = config.database.path, config.database.url
+    if not url:
+        return path
+    server = DatabaseServer(url, path.resolve().parent)
+    if path.exists():
+        raise FatalError(
+            f"There are two databases: [database] url names {server}, and {path.absolute()} is there too. If the file "
+            "is no longer used, move it out of this folder; to use it, remove url."
+        )
+    return server
+
+
+def shown(config: Config) -> str:
+    """Return the place of the configured database as people are told it, without secrets."""
+    found = DatabaseServer(config.database.url, Path()) if config.database.url else config.database.path.absolute()
+    return str(found)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crypto_checkout.cli.support.options import Options
-from crypto_checkout.cli.support.setup import fail, load_config, require_database, with_database
+from crypto_checkout.cli.support.setup import fail, load_config, require_database, shown_place, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.store.database import Database
@@ -37,7 +37,7 @@ def reset_password(options: Options) -> None:
         return await offline.account(db).reset_password(password)
 
     ended = with_database(options, work)
-    click.echo(f"The dashboard's password is set for the data in {config.database.path.absolute()}.")
+    click.echo(f"The dashboard's password is set for the data in {shown_place(config)}.")
     click.echo(f"Logins ended: {ended}. The second factor and its recovery codes are removed.")
     click.echo(f"Sign in at {config.server.public_url}/dashboard")
 

@@ -14,6 +14,7 @@ from crypto_checkout.cli.support.setup import (
     or_fail,
     print_json,
     require_database,
+    require_file,
     storage_failure,
     this_program,
 )
@@ -46,6 +47,7 @@ def backup(options: Options, *, file: Path | None, force: bool, with_key: bool, 
     that elsewhere. The configuration isn't included either.
     """
     config = load_config(options)
+    require_file(config, "back it up with pg_dump, or its own archive, and keep secret.key beside that.")
     require_database(config)
     if file is None:
         if force or with_key or recipients:

@@ -19,6 +19,8 @@ from crypto_checkout.cli.support.setup import (
     load_config,
     or_fail,
     require_database,
+    require_file,
+    shown_place,
     this_program,
 )
 from crypto_checkout.core.sizes import size
@@ -41,7 +43,7 @@ _PENDING = 3
 def migrate(options: Options, *, check: bool) -> None:
     """Bring the database up to date; `serve` does this too.
 
-    A copy is made beside it first. If it fails, the database stays as it was.
+    A copy of a file is made beside it first. If it fails, the database stays as it was.
     """
     from crypto_checkout.store import migrate as store
 
@@ -49,35 +51,35 @@ def migrate(options: Options, *, check: bool) -> None:
     require_database(config)
     path = config.database.path.absolute()
     if check:
-        _check_migrations(path)
+        _check_migrations(config)
         return
     applied = or_fail(config, lambda: apply_migrations(config))
     if not applied:
-        click.echo(f"{path} is up to date.")
+        click.echo(f"{shown_place(config)} is up to date.")
         return
-    click.echo(f"Brought up to date: {path}")
+    click.echo(f"Brought up to date: {shown_place(config)}")
     _show_migrations(applied)
-    if applied[0].number > 1:
+    if applied[0].number > 1 and not config.database.url:
         click.echo(
             f"The database as it was before is in {store.copy_before(path, applied[0])}. To go back to the earlier"
         )
         click.echo("version of crypto-checkout, install that and restore this file with it.")
 
 
-def _check_migrations(path: Path) -> None:
+def _check_migrations(config: "Config") -> None:
     """Say what `migrate` would do, and whether the disk has room for it."""
-    from crypto_checkout.core.errors import FatalError
+    from crypto_checkout.app.urls import place
     from crypto_checkout.store import migrate as store
 
-    try:
-        missing = store.pending(path)
-    except FatalError as error:
-        fail(str(error))
+    missing = or_fail(config, lambda: store.pending(place(config)))
     if not missing:
-        click.echo(f"{path} is up to date.")
+        click.echo(f"{shown_place(config)} is up to date.")
         return
-    click.echo(f"To be brought up to date: {path}")
+    click.echo(f"To be brought up to date: {shown_place(config)}")
     _show_migrations(missing)
+    if config.database.url:
+        raise click.exceptions.Exit(_PENDING)
+    path = config.database.path.absolute()
     needed, free = store.bytes_needed(path), shutil.disk_usage(path.parent).free
     verdict = "enough" if free >= needed else "too little: free up some first"
     click.echo(f"It takes about {size(needed)} of free space; there are {size(free)}, {verdict}.")
@@ -132,7 +134,7 @@ def restore(
 
     if (backup is None) == (replica is None):
         raise click.UsageError("Name either a backup, or the replica: --from-replica SOURCE.")
-    config = load_config(options)
+    config = _config_of_a_file(options)
     wallets, database = names(config), config.database.path.resolve()
     file = None if backup is None else _named(config, backup)
 
@@ -162,6 +164,12 @@ def restore(
     click.echo(
         "Webhooks that were waiting at the time of the backup are sent again; receivers know them by webhook-id."
     )
+
+
+def _config_of_a_file(options: Options) -> "Config":
+    config = load_config(options)
+    require_file(config, "restore it with its own tools (pg_restore, or to a moment in time), and start the server.")
+    return config
 
 
 def _named(config: "Config", name: str) -> Path:

@@ -15,7 +15,14 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option
-from crypto_checkout.cli.support.setup import permission_advice, print_json, refuse_root
+from crypto_checkout.cli.support.setup import (
+    has_database,
+    permission_advice,
+    print_json,
+    refuse_root,
+    shown_place,
+    storage_failure,
+)
 from crypto_checkout.core.sizes import size
 
 if TYPE_CHECKING:
@@ -77,14 +84,14 @@ def _checks(options: Options) -> "list[Check]":
 async def _check_with_database(config: "Config") -> "list[Check]":
     """Check the database, and everything else with or without it."""
     from crypto_checkout.app.clock import system_clock
+    from crypto_checkout.app.urls import place
     from crypto_checkout.store import migrate
     from crypto_checkout.store.database import Database
 
     found = _check_database(config)
-    path = config.database.path
-    if not path.exists() or any(each.advice for each in found if each.name == "database") or migrate.pending(path):
+    if any(each.advice for each in found if each.name == "database") or migrate.pending(place(config)):
         return [*found, *await _check_surroundings(config, None)]
-    async with await Database.open(path, system_clock) as db:
+    async with await Database.open(place(config), system_clock) as db:
         return [*found, *_check_secret_key(config), *await _check_surroundings(config, db)]
 
 
@@ -124,7 +131,9 @@ async def _check_upkeep(config: "Config", db: "Database") -> "list[Check]":
     from crypto_checkout.services.upkeep import disk_watch
     from crypto_checkout.store.upkeep import newest_version
 
-    found = [checks.of_disk(await disk_watch.report(db, backup_place(config), system_clock()))]
+    found = []
+    if not config.database.url:
+        found.append(checks.of_disk(await disk_watch.report(db, backup_place(config), system_clock())))
     if config.updates.check_url:
         look = newest_version.read(db.path.absolute().parent, config.updates.check_url)
         found.append(checks.of_updates(__version__, look))
@@ -187,7 +196,7 @@ def _check_secret_key(config: "Config") -> "list[Check]":
 
     path = config.database.path.absolute()
     file = secret_key.path(path.parent)
-    if not path.exists():
+    if not path.exists() and not config.database.url:
         return []
     try:
         secret_key.read(file)
@@ -226,6 +235,8 @@ def _check_database(config: "Config") -> "list[Check]":
     from crypto_checkout.store import migrate
     from crypto_checkout.store.data_folder import integrity
 
+    if config.database.url:
+        return [_check_database_server(config), _check_server(config)]
     path = config.database.path
     if not path.exists():
         return [warn("database", f"there is none yet at {path.absolute()}", "Start the server: crypto-checkout serve")]
@@ -241,6 +252,28 @@ def _check_database(config: "Config") -> "list[Check]":
         what = f"{len(lacking)} migrations are pending"
         found = [warn("database", what, "Stop the server, then: crypto-checkout migrate")]
     return [*found, _check_server(config), _check_backup(config)]
+
+
+def _check_database_server(config: "Config") -> "Check":
+    from crypto_checkout.app.urls import place
+    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
+    from crypto_checkout.core.errors import DatabaseFailed, FatalError
+    from crypto_checkout.store import migrate
+
+    try:
+        lacking = migrate.pending(place(config))
+    except FatalError as error:
+        return fail("database", str(error), "")
+    except DatabaseFailed as error:
+        return fail("database", storage_failure(config, error), "")
+    if not lacking:
+        return ok("database", f"{shown_place(config)}, up to date")
+    if has_database(config):
+        what = f"{len(lacking)} migrations are pending"
+        return warn("database", what, "Stop the server, then: crypto-checkout migrate")
+    return warn(
+        "database", f"there are no tables yet in {shown_place(config)}", "Start the server: crypto-checkout serve"
+    )
 
 
 def _check_server(config: "Config") -> "Check":

@@ -6,7 +6,7 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options
-from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
+from crypto_checkout.cli.support.setup import load_config, print_json, show_place, shown_place, with_database
 from crypto_checkout.core.owner.api_key import Scope
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def create(
 def _show_server(options: Options, mode: str) -> None:
     """Name the server that the key is for: in a wrong folder, this command makes a key that no server knows."""
     config = load_config(options)
-    click.echo(f"It is for the server whose data is in {config.database.path.absolute()}.")
+    click.echo(f"It is for the server whose data is in {shown_place(config)}.")
     if mode == "live" and not config.chains:
         click.echo("No chain is enabled there yet: the key works once the configuration has [[chains]].")
 

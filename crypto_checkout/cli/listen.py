@@ -23,6 +23,7 @@ from crypto_checkout.cli.support.setup import load_config, or_fail, require_data
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.services.webhooks.forwarder import EventFeed, ForwardedEvent, Forwarder
+    from crypto_checkout.store.place import DatabaseServer
     from crypto_checkout.webhooks.send import AttemptOutcome
 
 _POLL_SECONDS = 0.2
@@ -54,46 +55,49 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
 
 
 async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime | None) -> None:
+    from crypto_checkout.app.urls import place
     from crypto_checkout.services.webhooks.forwarder import Forwarder
     from crypto_checkout.store.data_folder import server_url
     from crypto_checkout.store.database import Database
     from crypto_checkout.webhooks.networks import Reach
     from crypto_checkout.webhooks.send import Sender
 
-    path = config.database.path
+    path, database = config.database.path, place(config)
     secret = _secret(path.parent)
     screen = _Screen(url)
     # The developer chose the address, which is usually this machine.
     async with Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=Reach.ANY) as sender:
         forwarder = Forwarder(sender, url, secret, system_clock, screen.show)
-        async with await Database.open(path, system_clock) as db:
+        async with await Database.open(database, system_clock) as db:
             await feed.begin(db, since)
         screen.greet(secret)
         if server_url.read(path.parent) is None:
             screen.miss_server(path)
         while True:
-            await _follow(path, feed, forwarder)
+            await _follow(database, feed, forwarder)
 
 
-async def _follow(path: Path, feed: "EventFeed", forwarder: "Forwarder") -> None:
+async def _follow(database: "Path | DatabaseServer", feed: "EventFeed", forwarder: "Forwarder") -> None:
     """Forward events until another database takes this one's place; wait a moment while there is none."""
     from crypto_checkout.store.database import Database
 
-    file = _identity(path)
+    file = _identity(database)
     if file is None:
         await asyncio.sleep(_POLL_SECONDS)
         return
-    async with await Database.open(path, system_clock) as db:
-        while _identity(path) == file:
+    async with await Database.open(database, system_clock) as db:
+        while _identity(database) == file:
             for event in await feed.read(db):
                 await forwarder.forward(event)
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return the identity of the file behind a path, None if there is no file."""
+def _identity(database: "Path | DatabaseServer") -> tuple[int, int] | None:
+    """Return the identity of the file behind a path, None if there is no file; a server's database stays the same."""
+    if not isinstance(database, Path):
+        return 0, 0
     try:
-        status = path.stat()
+        status = database.stat()
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino

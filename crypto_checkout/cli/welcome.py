@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from crypto_checkout.cli.support.setup import this_program
+from crypto_checkout.cli.support.setup import shown_place, this_program
 
 if TYPE_CHECKING:
     from crypto_checkout.app.server import RunningServer
@@ -34,7 +34,7 @@ async def welcome(config: "Config", server: "RunningServer", url: str, serving: 
         *_modes(config, server),
         *await _wallet(config, server, dashboard),
         f"  owner    {dashboard}",
-        f"  data     {config.database.path.absolute()}",
+        f"  data     {shown_place(config)}",
         f"  settings {_settings(config)}",
         "",
         *await _set_up(config, server, url, dashboard),

@@ -35,7 +35,13 @@ __all__ = [
 
 DEFAULT_FILE = "checkout.toml"
 _SECTION = re.compile(r"[ \t]*\[[ \t]*([\w-]+)[ \t]*\]")
-_PATHS = (("database", "path"), ("backup", "folder"), ("branding", "logo"), ("collector", "key_file"))
+_PATHS = (
+    ("database", "path"),
+    ("database", "url_file"),
+    ("backup", "folder"),
+    ("branding", "logo"),
+    ("collector", "key_file"),
+)
 
 
 def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -64,6 +70,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if path:
         _resolve(values, path.parent)
     mistakes += contradictions(values, has_file=path is not None)
+    mistakes += _read_url(values)
     try:
         config = Config.model_validate(values, context={"path": path, "notes": tuple(notes)})
     except ValidationError as error:
@@ -106,6 +113,22 @@ def _declared_twice(text: str) -> str | None:
                 "into the first, in place of those with the same names"
             )
     return None
+
+
+def _read_url(values: dict[str, Any]) -> list[Mistake]:
+    """Read the database's URL from the file that holds it."""
+    database = values.get("database")
+    file = database.get("url_file") if isinstance(database, dict) else None
+    if not isinstance(file, str) or not file.strip() or not isinstance(database, dict) or database.get("url"):
+        return []
+    try:
+        database["url"] = Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        return [Mistake("database.url_file", f"{file} can't be read: {reason}")]
+    if not database["url"]:
+        return [Mistake("database.url_file", f"{file} is empty; expected the URL of the database in it")]
+    return []
 
 
 def _resolve(values: dict[str, Any], folder: Path) -> None:

@@ -19,6 +19,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
     chains = _tables(values.get("chains"))
     return [
         *_wallet(values, chains, has_file=has_file),
+        *_database(_table(values.get("database"))),
         *_backup(_table(values.get("backup")), _table(values.get("database"))),
         *_collector(_table(values.get("collector")), chains),
         *_quorum(values),
@@ -52,6 +53,11 @@ def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_f
     tokens = {str(token.get("address", "")).lower() for chain in chains for token in _tables(chain.get("tokens"))}
     if isinstance(cold_address, str) and cold_address.strip().lower() in tokens - {""}:
         yield Mistake("wallet.cold_address", "expected an address of your own: this is the contract of a token")
+
+
+def _database(database: Mapping[str, Any]) -> Iterator[Mistake]:
+    if database.get("url") and database.get("url_file"):
+        yield Mistake("database.url_file", "expected none beside url: the database's URL is in one or the other")
 
 
 def _backup(backup: Mapping[str, Any], database: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -71,7 +71,7 @@ def dotted(where: tuple[int | str, ...]) -> str:
 
 def shown(value: Any, where: tuple[int | str, ...]) -> str:
     """Return a value, shortened, or nothing for one that may be secret. API keys in URLs are cut off."""
-    if where[:1] == _NEVER_SHOWN or where[-1] in _SECRETS:
+    if where[:1] == _NEVER_SHOWN or where[-1] in _SECRETS or where == ("database", "url"):
         return ""
     if "headers" in where or _AGE_IDENTITY in str(value):
         return ""

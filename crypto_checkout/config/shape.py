@@ -39,9 +39,13 @@ class ServerConfig(Section):
 
 
 class DatabaseConfig(Section):
-    """The database file. A relative path starts at the configuration file's folder."""
+    """The database: a file, or a PostgreSQL server's. Relative paths start at the configuration file's folder."""
 
     path: values.DatabaseFile = Path("checkout-data/checkout.db")
+    """With a URL only its folder is used, for what is kept beside a database."""
+    url: texts.DatabaseUrl = Field(default="", repr=False)
+    url_file: texts.OptionalFile = None
+    """A file with the URL; `config.load` reads it."""
 
 
 class BackupConfig(Section):

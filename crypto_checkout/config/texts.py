@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator
 
 _MOST_LINES, _LONGEST_LINE = 8, 80
 _LEAST_PASSPHRASE = 16
+_SHORTEST_DATABASE_PATH = len("/d")
 
 
 def _folder(value: Any) -> Any:
@@ -16,6 +18,26 @@ def _folder(value: Any) -> Any:
     if not isinstance(value, str | Path) or not str(value).strip():
         raise ValueError("the path of a folder, in quotes")
     return Path(value)
+
+
+def _file(value: Any) -> Any:
+    if value == "" or value is None:
+        return None
+    if not isinstance(value, str | Path) or not str(value).strip() or str(value).endswith("/"):
+        raise ValueError("the path of a file, in quotes")
+    return Path(value)
+
+
+def _database_url(text: str) -> str:
+    # The text itself is never repeated: it may have a password in it.
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if text and (parts.scheme not in {"postgresql", "postgres"} or len(parts.path) < _SHORTEST_DATABASE_PATH):
+        raise ValueError('a URL like "postgresql://user:password@host/database"')
+    return text
 
 
 def age_recipient(text: str) -> str:
@@ -53,6 +75,8 @@ def _time_zone_name(name: str) -> str:
 
 Paragraph = Annotated[str, AfterValidator(_paragraph)]
 TimeZone = Annotated[str, AfterValidator(_time_zone_name)]
+OptionalFile = Annotated[Path | None, BeforeValidator(_file)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 OptionalFolder = Annotated[Path | None, BeforeValidator(_folder)]
 AgeRecipient = Annotated[str, AfterValidator(age_recipient)]
 Passphrase = Annotated[str, AfterValidator(_passphrase)]

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
-from crypto_checkout.store.units import ReadUnit, WriteUnit, call
+from crypto_checkout.store.units import EngineConnection, ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 U = TypeVar("U", bound=ReadUnit)
@@ -96,6 +96,11 @@ class Group:
     outcomes: list[_Outcome[Any]] | None = None
     _uncommitted: list[_Outcome[Any]] | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """True once `begin` ran the units: only the commit is left."""
+        return self._uncommitted is not None
+
     def begin(self, connection: sqlite3.Connection) -> Sequence[QueuedUnit[Any]]:
         """Run quick units on the event loop, up to the commit; return those that would keep it too long together.
 
@@ -118,7 +123,7 @@ class Group:
                 self.fail(error)
         return left
 
-    def finish(self, connection: sqlite3.Connection) -> None:
+    def finish(self, connection: EngineConnection) -> None:
         """Commit what `begin` ran, or run the units, once. If the transaction fails, no unit has any effect."""
         if self.outcomes is None:
             try:
@@ -154,26 +159,24 @@ class Group:
                 unit.future.set_result(outcome.result)
 
 
-def _run_units(connection: sqlite3.Connection, units: Sequence[QueuedUnit[Any]], clock: Clock) -> list[_Outcome[Any]]:
+def _run_units(connection: EngineConnection, units: Sequence[QueuedUnit[Any]], clock: Clock) -> list[_Outcome[Any]]:
     """Run units in one transaction on the writer's thread, which may wait for another process."""
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     try:
         connection.execute("BEGIN IMMEDIATE")
         outcomes = [_run_unit(connection, waiting, clock()) for waiting in units]
         connection.execute("COMMIT")
     finally:
         _roll_back(connection)
-        connection.execute("PRAGMA busy_timeout = 0")
     return outcomes
 
 
-def _roll_back(connection: sqlite3.Connection) -> None:
+def _roll_back(connection: EngineConnection) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
 
 def _run_unit(
-    connection: sqlite3.Connection, waiting: QueuedUnit[Any], now: datetime, limit: StepLimit | None = None
+    connection: EngineConnection, waiting: QueuedUnit[Any], now: datetime, limit: StepLimit | None = None
 ) -> _Outcome[Any]:
     """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():

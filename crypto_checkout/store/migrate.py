@@ -6,65 +6,54 @@ database stays as it was, and the version of the program that wrote it still wor
 
 import fcntl
 import os
-import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from crypto_checkout.core.errors import DatabaseTooNew, FatalError
 from crypto_checkout.core.sizes import size
 from crypto_checkout.encryption import Cipher
-from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.faults import advice
-from crypto_checkout.store.fill_customers import fill_customers
+from crypto_checkout.store.migrations import STEPS, Migration, migrations, statements
+from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.secret_key import open_cipher
 
-_NAME = re.compile(r"(\d{4})_\w+\.sql")
+__all__ = [
+    "STEPS",
+    "Migration",
+    "bytes_needed",
+    "copy_before",
+    "log_of_emptied",
+    "migrate",
+    "migrations",
+    "pending",
+    "refuse_emptied",
+    "schema",
+]
+
 _BUSY_TIMEOUT_SECONDS = 30
 _COPIES = 2
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {
-    23: encrypt_secrets,
-    36: fill_customers,
-}
-"""The parts of migrations that SQL can't do, by their numbers; each runs in the transaction of its migration."""
 
+def migrate(place: Path | DatabaseServer) -> list[Migration]:
+    """Create the file or the server's tables if they are missing, apply pending migrations, and return them.
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One numbered file of `store/migrations`."""
-
-    number: int
-    name: str
-    sql: str
-
-
-def migrations() -> list[Migration]:
-    """Return all migrations in order."""
-    files = resources.files(__package__).joinpath("migrations").iterdir()
-    found = [
-        Migration(int(name[1]), file.name, file.read_text("utf-8"))
-        for file in files
-        if (name := _NAME.fullmatch(file.name))
-    ]
-    return sorted(found, key=lambda migration: migration.number)
-
-
-def migrate(path: Path) -> list[Migration]:
-    """Create the file if it is missing, apply pending migrations, and return them.
-
-    An existing database is copied first, to `NAME.before-0002` beside it. Repeating is safe, also from two processes.
+    An existing file is copied first, to `NAME.before-0002` beside it. Repeating is safe, also from two processes.
 
     Raises:
-        DatabaseTooNew: A newer version of the program wrote this file.
-        FatalError: SQLite refused, or the disk has too little room; nothing was changed.
+        DatabaseTooNew: A newer version of the program wrote this database.
+        DatabaseFailed: The server can't be reached.
+        FatalError: The engine refused, or the disk has too little room; nothing was changed.
         OSError: The file, its folder or the copy can't be made.
 
     """
+    if isinstance(place, DatabaseServer):
+        from crypto_checkout.store.postgresql import schema as tables
+
+        return tables.migrate(place)
+    path = place
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone_in(path.parent):
         refuse_emptied(path)
@@ -90,14 +79,20 @@ def bytes_needed(path: Path) -> int:
     return _COPIES * sum(file.stat().st_size for file in (path, log) if file.exists())
 
 
-def pending(path: Path) -> list[Migration]:
-    """Return the pending migrations of a database file without changing it: all of them if there is no file.
+def pending(place: Path | DatabaseServer) -> list[Migration]:
+    """Return the pending migrations of a database without changing it: all of them if there is none.
 
     Raises:
         DatabaseTooNew: A newer version of the program wrote this file.
+        DatabaseFailed: The server can't be reached.
         FatalError: The file can't be read.
 
     """
+    if isinstance(place, DatabaseServer):
+        from crypto_checkout.store.postgresql import schema as tables
+
+        return tables.pending(place)
+    path = place
     refuse_emptied(path)
     if not path.exists():
         return migrations()
@@ -203,7 +198,7 @@ def _apply(connection: sqlite3.Connection, missing: Sequence[Migration], cipher:
             _refuse_without_room(path)
             _copy(path, copy_before(path, missing[0]))
         for migration in missing:
-            for statement in _statements(migration.sql):
+            for statement in statements(migration.sql):
                 connection.execute(statement)
             if migration.number in STEPS:
                 STEPS[migration.number](connection, cipher)
@@ -222,17 +217,6 @@ def _refuse_without_room(path: Path) -> None:
             f"there are {size(free)}. Nothing was changed, so the version of crypto-checkout that "
             "wrote it still works with it. Free up space, then start again."
         )
-
-
-def _statements(sql: str) -> Iterator[str]:
-    statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    if statement.strip():
-        raise ValueError(f"a migration ends within a statement: {statement.strip()[:60]}")
 
 
 def _copy(path: Path, to: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, 
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.money import CoinUnits
-from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit
+from crypto_checkout.store.database import Parameters, ReadUnit, Row, Value, WriteUnit
 
 T = TypeVar("T")
 _Read = Callable[[Any], Any]
@@ -136,7 +136,7 @@ class Table(Generic[T]):
         """Insert a record into a table with a `seq`; return it."""
         return unit.insert(self._insert_by_position, self._row.values(record))
 
-    def read(self, row: Sequence[Any]) -> T:
+    def read(self, row: Row | Sequence[Any]) -> T:
         """Return the record in a row that begins with the columns in `listed`, in that order."""
         record: T = self._read(row)
         return record

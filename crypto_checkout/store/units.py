@@ -5,20 +5,69 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.entropy import Entropy
 
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
-Row = sqlite3.Row
 Value = str | int | bytes | None
 Parameters = Mapping[str, Value]
 _ENTROPY = Entropy()
 
 _MOST_PLACEHOLDERS = 500
 _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+
+
+class StoredRow(Protocol):
+    """A row of an answer, as sqlite3.Row: its values by place and by name."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def keys(self) -> Any:
+        """Return the names of the columns."""
+
+
+Row = StoredRow
+
+
+class EngineCursor(Protocol):
+    """The answer to a statement, as sqlite3.Cursor."""
+
+    @property
+    def rowcount(self) -> int:
+        """Number of changed rows."""
+
+    @property
+    def lastrowid(self) -> int | None:
+        """The `seq` of the inserted row."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class EngineConnection(Protocol):
+    """A connection of either engine, with the names of sqlite3.
+
+    Transactions begin and end with the statements that SQLite takes for it.
+    """
+
+    @property
+    def in_transaction(self) -> bool:
+        """True while a transaction is open."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> EngineCursor:
+        """Run a statement, whose parameters are `:name` or `?`."""
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> object:
+        """Run a statement once for each set of parameters."""
 
 
 @lru_cache(maxsize=1024)
@@ -42,7 +91,7 @@ def batched(values: Iterable[str]) -> Iterator[Sequence[str]]:
 class ReadUnit:
     """A unit of work that reads: one snapshot of the database, and one frozen `now`."""
 
-    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def __init__(self, connection: EngineConnection, now: datetime) -> None:
         self._connection = connection
         self.now = now
 
@@ -51,16 +100,16 @@ class ReadUnit:
         """`now` as tables store it."""
         return moments.to_text(self.now)
 
-    def one(self, sql: str, parameters: Parameters | None = None) -> sqlite3.Row | None:
+    def one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
         """Return the first row, or None."""
-        row: sqlite3.Row | None = self._execute(sql, parameters).fetchone()
+        row: Row | None = self._execute(sql, parameters).fetchone()
         return row
 
-    def all(self, sql: str, parameters: Parameters | None = None) -> list[sqlite3.Row]:
+    def all(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Return all rows."""
         return self._execute(sql, parameters).fetchall()
 
-    def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> sqlite3.Cursor:
+    def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> EngineCursor:
         self._check(sql)
         return self._connection.execute(sql, parameters or {})
 
@@ -77,7 +126,7 @@ class ReadUnit:
 class WriteUnit(ReadUnit):
     """A unit of work that writes: its own savepoint in a transaction that commits after the unit returns."""
 
-    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def __init__(self, connection: EngineConnection, now: datetime) -> None:
         super().__init__(connection, now)
         self.callbacks: list[Callable[[], None]] = []
 

@@ -18,10 +18,11 @@ import pytest
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
-from crypto_checkout.store import database, group_commit
+from crypto_checkout.store import group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.support.kill_writer import WALLET, stored, take_index
+from tests.support.sqlite import on_writers_thread
 
 PATIENCE_SECONDS = 30
 TOOL = """
@@ -99,7 +100,7 @@ def insert_event(body: str) -> Callable[[WriteUnit], int]:
 
 
 async def on_writer(db: Database, sql: str) -> Any:
-    row = await database._on_thread(db._writer, lambda connection: connection.execute(sql).fetchone())
+    row = await on_writers_thread(db, lambda connection: connection.execute(sql).fetchone())
     return row[0] if row else None
 
 
@@ -232,8 +233,8 @@ async def test_nothing_stays_of_a_unit_that_raises(db: Database, path: Path) -> 
 
 async def test_units_that_wait_together_share_a_commit(db: Database, path: Path) -> None:
     commits = []
-    await database._on_thread(
-        db._writer, lambda connection: connection.set_trace_callback(lambda sql: commits.append(sql == "COMMIT"))
+    await on_writers_thread(
+        db, lambda connection: connection.set_trace_callback(lambda sql: commits.append(sql == "COMMIT"))
     )
     indexes = await asyncio.gather(*(db.write(take_index) for _ in range(200)))
     assert indexes == list(range(200))
@@ -334,7 +335,7 @@ async def test_a_unit_that_is_over_can_write_nothing_more(db: Database, path: Pa
     leaked: list[WriteUnit] = []
     await db.write(leaked.append)
     with pytest.raises(sqlite3.OperationalError, match="ended"):
-        await database._on_thread(db._writer, lambda _: take_index(leaked[0]))
+        await on_writers_thread(db, lambda _: take_index(leaked[0]))
     assert stored(path) == 0
 
 
@@ -551,7 +552,7 @@ async def test_an_error_in_the_commit_is_told_to_all_and_leaves_the_database_wor
 
 async def test_a_unit_waits_for_the_write_of_another_process(db: Database, path: Path) -> None:
     begun = threading.Event()
-    await database._on_thread(db._writer, lambda raw: raw.set_trace_callback(lambda _: begun.set()))
+    await on_writers_thread(db, lambda raw: raw.set_trace_callback(lambda _: begun.set()))
     with other_process(path) as tool:
         tool.execute("BEGIN IMMEDIATE")
         tool.execute("INSERT INTO wallets (wallet_id, next_index) VALUES (:wallet, 0)", {"wallet": WALLET})

@@ -18,8 +18,8 @@ from crypto_checkout import encryption
 from crypto_checkout.core.errors import DatabaseTooNew, FatalError
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store import migrate as room
-from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.migrate import Migration, migrate, migrations, schema
+from crypto_checkout.store.migrations.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.secret_key import open_cipher
 
 pytestmark = pytest.mark.usefixtures("every_migration")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from crypto_checkout.core.errors import DatabaseFailed
-from crypto_checkout.store import database, group_commit
+from crypto_checkout.store import group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.store.test_database import (
@@ -29,6 +29,7 @@ from tests.store.test_database import (
     refused,
 )
 from tests.support.kill_writer import WALLET, stored, take_index
+from tests.support.sqlite import on_writers_thread
 
 MANY = (
     "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)"
@@ -80,8 +81,8 @@ def violating(unit: WriteUnit) -> int:
 
 async def hold_commit(db: Database, gate: Gate) -> None:
     """Hold the writer's thread where it begins a commit, until the gate opens."""
-    await database._on_thread(
-        db._writer, lambda raw: raw.set_trace_callback(lambda sql: gate.wait() if sql == "COMMIT" else None)
+    await on_writers_thread(
+        db, lambda raw: raw.set_trace_callback(lambda sql: gate.wait() if sql == "COMMIT" else None)
     )
 
 
@@ -191,7 +192,7 @@ async def test_a_quick_write_waits_for_another_process_on_the_thread(db: Databas
             if threading.current_thread() is not threading.main_thread():
                 begun.set()
 
-        await database._on_thread(db._writer, lambda raw: raw.set_trace_callback(trace))
+        await on_writers_thread(db, lambda raw: raw.set_trace_callback(trace))
         writing = asyncio.create_task(db.write(noting(threads, take_index), quick=True))
         assert await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
         assert await db.read(count, quick=True) == 0
@@ -225,7 +226,7 @@ async def test_quick_units_and_others_keep_the_order_of_their_calls(db: Database
 
 async def test_quick_units_that_wait_together_share_a_commit(db: Database, path: Path) -> None:
     statements: list[str] = []
-    await database._on_thread(db._writer, lambda raw: raw.set_trace_callback(statements.append))
+    await on_writers_thread(db, lambda raw: raw.set_trace_callback(statements.append))
     assert await asyncio.gather(*(db.write(take_index, quick=True) for _ in range(50))) == list(range(50))
     assert statements.count("COMMIT") == 1
     assert stored(path) == 50
@@ -243,7 +244,7 @@ async def test_quick_units_that_take_long_together_leave_the_loop_to_others_in_b
         return take_index(unit)
 
     statements: list[str] = []
-    await database._on_thread(db._writer, lambda raw: raw.set_trace_callback(statements.append))
+    await on_writers_thread(db, lambda raw: raw.set_trace_callback(statements.append))
     units = [busy, take_index, take_index, busy, busy]
     assert await asyncio.gather(*(db.write(unit, quick=True) for unit in units)) == list(range(5))
     assert statements.count("COMMIT") == 3

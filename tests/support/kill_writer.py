@@ -3,7 +3,9 @@
 Each unit takes the next index of a wallet, as a session does, and stores it in two tables. So a lost unit is a gap, a
 half one a row without its other, and one that was undone after its answer a number without a row.
 
-    python -m tests.support.kill_writer DATABASE
+    python -m tests.support.kill_writer DATABASE [FOLDER]
+
+With a folder, DATABASE is the URL of a database on a PostgreSQL server.
 
 It prints "open" once it can write, and then the number of each unit after `Database.write` returned it.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from crypto_checkout.core import ids
 from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.place import DatabaseServer
 
 WALLET = "0123456789abcdef"
 WRITERS = 16
@@ -28,7 +31,7 @@ def take_index(unit: WriteUnit) -> int:
     """Store one unit and return its number."""
     row = unit.one(
         "INSERT INTO wallets (wallet_id, next_index) VALUES (:wallet, 1)"
-        " ON CONFLICT (wallet_id) DO UPDATE SET next_index = next_index + 1"
+        " ON CONFLICT (wallet_id) DO UPDATE SET next_index = wallets.next_index + 1"
         " RETURNING next_index - 1",
         {"wallet": WALLET},
     )
@@ -57,14 +60,14 @@ def stored(path: Path) -> int:
     return int(next_index)
 
 
-async def write_until_killed(path: Path) -> None:
+async def write_until_killed(place: Path | DatabaseServer) -> None:
     async def write_on(*, quick: bool) -> None:
         while True:
             index = await db.write(take_index, quick=quick)
             sys.stdout.write(f"{index}\n")
             sys.stdout.flush()
 
-    async with await Database.open(path, lambda: datetime.now(UTC)) as db, asyncio.TaskGroup() as writers:
+    async with await Database.open(place, lambda: datetime.now(UTC)) as db, asyncio.TaskGroup() as writers:
         sys.stdout.write("open\n")
         sys.stdout.flush()
         for number in range(WRITERS):
@@ -72,4 +75,6 @@ async def write_until_killed(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(write_until_killed(Path(sys.argv[1])))
+    asyncio.run(
+        write_until_killed(DatabaseServer(sys.argv[1], Path(sys.argv[2])) if sys.argv[2:] else Path(sys.argv[1]))
+    )

@@ -201,11 +201,12 @@ def _refuse_foreign_unit() -> None:
 
 def _refuse_newer_data(config: "Config", program: Program) -> None:
     """Refuse to put an older program before the data of a newer one."""
-    from crypto_checkout.core.errors import DatabaseTooNew, FatalError
+    from crypto_checkout.app.urls import place
+    from crypto_checkout.core.errors import DatabaseFailed, DatabaseTooNew, FatalError
     from crypto_checkout.store import migrate
 
     try:
-        migrate.pending(config.database.path)
+        migrate.pending(place(config))
     except DatabaseTooNew as error:
         fail(
             f"{error} This program was not installed. To go back to it with the data of before the upgrade: stop the "
@@ -213,7 +214,7 @@ def _refuse_newer_data(config: "Config", program: Program) -> None:
             f"{USER} {program.source or program.path} --config {CONFIG} restore FILE), and run this again. The copies "
             f"are {config.database.path}.before-…"
         )
-    except FatalError as error:
+    except (FatalError, DatabaseFailed) as error:
         fail(f"{error} Nothing was changed.")
 
 

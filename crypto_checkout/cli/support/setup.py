@@ -59,13 +59,14 @@ def refuse_root(file: Path | None) -> None:
 def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") -> T:
     """Run work on the database of the configuration, which a server may be using; fail with a sentence without one."""
     from crypto_checkout import log
+    from crypto_checkout.app.urls import place
     from crypto_checkout.store.database import Database
 
     config = load_config(options)
     log.silence()
 
     async def run() -> T:
-        async with await Database.open(config.database.path, system_clock) as db:
+        async with await Database.open(place(config), system_clock) as db:
             return await work(db)
 
     require_database(config)
@@ -82,16 +83,17 @@ def apply_migrations(config: "Config") -> "list[Migration]":
 
     Raises as `store.migrate.migrate` does.
     """
+    from crypto_checkout.app.urls import place
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store import migrate
     from crypto_checkout.store.data_folder.lock import FolderLock
 
-    path = config.database.path
-    if not migrate.pending(path):
+    database = place(config)
+    if not migrate.pending(database):
         return []
     try:
-        with FolderLock(path.resolve().parent):
-            return migrate.migrate(path)
+        with FolderLock(config.database.path.resolve().parent):
+            return migrate.migrate(database)
     except FolderInUse:
         fail_while_served(config, "run this again: the database needs an update")
 
@@ -106,7 +108,7 @@ def fail_while_served(config: "Config", then: str) -> NoReturn:
         then += f". Start it when that is done (sudo systemctl start {USER})"
     else:
         stop = f"process {pid} (kill {pid})" if pid else "the server"
-    fail(f"{config.database.path} is being served. Stop {stop} first, then {then}.")
+    fail(f"{shown_place(config)} is being served. Stop {stop} first, then {then}.")
 
 
 def or_fail(config: "Config", work: Callable[[], T]) -> T:
@@ -128,6 +130,10 @@ def storage_failure(config: "Config", error: Exception) -> str:
     from crypto_checkout.store.faults import advice
 
     path = config.database.path
+    if config.database.url and not isinstance(error, OSError):
+        from crypto_checkout.store.postgresql import faults
+
+        return f"{shown_place(config)} can't be used: {faults.words(error.__cause__ or error)}. {faults.advice(error)}"
     if isinstance(error, OSError):
         return f"{error.filename or path} can't be used: {error.strerror or error}. {advice(error, path.absolute())}"
     return f"{path} can't be used: {error.__cause__ or error}. {advice(error, path.absolute())}"
@@ -147,14 +153,32 @@ def require_database(config: "Config") -> None:
     """
     from crypto_checkout.store.migrate import log_of_emptied
 
-    path = config.database.path
-    if path.exists() or log_of_emptied(path) is not None:
+    if or_fail(config, lambda: has_database(config)) or log_of_emptied(config.database.path) is not None:
         return
     command = " ".join(click.get_current_context().command_path.split()[1:])
     fail(
-        f"There is no database at {path.absolute()}. Run this in the folder of your server, or name its configuration: "
-        f"{this_program()} --config FILE {command}. Starting a server creates one: {this_program()} serve."
+        f"There is no database at {shown_place(config)}. Run this in the folder of your server, or name its "
+        f"configuration: {this_program()} --config FILE {command}. Starting a server creates one: "
+        f"{this_program()} serve."
     )
+
+
+def has_database(config: "Config") -> bool:
+    """Tell whether the configured database exists: a file, or a server's with tables. Raises DatabaseFailed."""
+    from crypto_checkout.app.urls import place
+
+    database = place(config)
+    if isinstance(database, Path):
+        return database.exists()
+    from crypto_checkout.store.postgresql import schema
+
+    return not schema.is_empty(database)
+
+
+def require_file(config: "Config", instead: str) -> None:
+    """Fail where the database is a server's, with what to do instead."""
+    if config.database.url:
+        fail(f"{shown_place(config)} is a PostgreSQL database: {instead}")
 
 
 def chain_names(config: "Config") -> dict[int, str]:
@@ -164,9 +188,16 @@ def chain_names(config: "Config") -> dict[int, str]:
     return {CHAIN_ID: NAME, **{each.id: each.name for each in config.chains}}
 
 
+def shown_place(config: "Config") -> str:
+    """Return the place of the configured database, without secrets."""
+    from crypto_checkout.app.urls import shown
+
+    return shown(config)
+
+
 def show_place(config: "Config") -> None:
     """Name the database that a list is from, beside the list: in a wrong folder it is another one."""
-    click.echo(f"In {config.database.path.absolute()}.", err=True)
+    click.echo(f"In {shown_place(config)}.", err=True)
 
 
 def this_program() -> str:

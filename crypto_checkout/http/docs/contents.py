@@ -63,6 +63,7 @@ GROUPS = (
             "chains": "The prepared chains and tokens, when a payment is final, and how to add a chain.",
             "operate": "Backups, alerts, monitoring, and finding out why a payment didn't count.",
             "standby": "Copy every change to a second machine, and go on there when the first is lost.",
+            "postgresql": "Keep the data on a PostgreSQL server instead of in a file.",
             "monitoring": "Prometheus, a Grafana dashboard, alert rules, every metric, and the fields of the log.",
             "reliability": "Full disks, outages, jumping clocks and kills: what each does, costs, and how it ends.",
             "commands": "Every command of the command line.",

@@ -30,13 +30,17 @@ _NODES = "rpc_urls = "
 
 @dataclass(frozen=True, slots=True)
 class BackupPlan:
-    """The backups as configured; `every_hours` is 0 where they are made only when the owner asks."""
+    """The backups as configured; `every_hours` is 0 where they are made only when the owner asks.
+
+    A database on a `server` is backed up there: nothing else of this counts then.
+    """
 
     folder: str
     every_hours: int
     keep_daily: int
     keep_weekly: int
     encryption: Literal["recipients", "passphrase", ""]
+    server: str | None = None
 
     @property
     def quoted_folder(self) -> str:

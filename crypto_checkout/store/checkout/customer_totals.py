@@ -69,7 +69,8 @@ def count_paid(unit: WriteUnit, session: Session, change: int) -> None:
                     SELECT MAX(paid_at) FROM checkout_sessions
                     WHERE livemode = :livemode AND customer_email_key = :email_key AND counted_as_paid = 1
                 )
-                ELSE MAX(COALESCE(customer_payments.last_paid_at, :paid_at), :paid_at)
+                WHEN customer_payments.last_paid_at > :paid_at THEN customer_payments.last_paid_at
+                ELSE :paid_at
             END
         """,
         {**key, "change": change, "paid_at": moments.to_optional_text(session.paid_at)},

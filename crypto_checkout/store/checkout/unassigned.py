@@ -38,7 +38,7 @@ def insert(unit: WriteUnit, addresses: Iterable[UnassignedAddress]) -> int:
 def missing(unit: ReadUnit, wallet_id: str) -> Sequence[int]:
     """Return the indexes below the wallet's next one that neither a session nor this table has, in order."""
     end = wallets.next_index(unit, wallet_id)
-    counted = unit.one(f"SELECT COUNT(*) FROM ({_KNOWN_INDEXES})", {"wallet_id": wallet_id, "end": end})  # noqa: S608 - as above
+    counted = unit.one(f"SELECT COUNT(*) FROM ({_KNOWN_INDEXES}) AS known", {"wallet_id": wallet_id, "end": end})  # noqa: S608 - as above
     if counted is not None and counted[0] == end:
         return []
     known = {row[0] for row in unit.all(_KNOWN_INDEXES, {"wallet_id": wallet_id, "end": end})}

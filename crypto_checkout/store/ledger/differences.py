@@ -102,7 +102,7 @@ def suspects(unit: ReadUnit, chain_id: int, limit: int) -> list[str]:
     """Return the ids of sessions with differences, the unconfirmed ones first."""
     rows = unit.all(
         """
-        SELECT session_id, MIN(confirmed_at IS NOT NULL) AS is_confirmed FROM differences
+        SELECT session_id, MIN(CASE WHEN confirmed_at IS NULL THEN 0 ELSE 1 END) AS is_confirmed FROM differences
         WHERE chain_id = :chain_id
         GROUP BY session_id
         ORDER BY is_confirmed, session_id

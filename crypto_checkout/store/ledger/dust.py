@@ -72,7 +72,7 @@ def add(
 
 
 _KEY: Mapping[PaymentsTable, str] = {
-    "payments": "chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), dust IS NULL",
+    "payments": "chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), (dust IS NULL)",
     "unmatched_payments": (
         "chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1), COALESCE(contract, '')"
     ),

@@ -62,7 +62,7 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
             :block_hash, :block_time, 1, :recorded_at, :provisional_balance, :proof, :agreeing
         )
         ON CONFLICT (
-            chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), dust IS NULL
+            chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), (dust IS NULL)
         ) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
             sender = excluded.sender, units = excluded.units, canonical = 1, tallied = 0,

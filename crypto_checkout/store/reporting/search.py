@@ -46,7 +46,7 @@ def count(unit: ReadUnit, livemode: bool, text: str, filters: SessionFilter) -> 
     row = unit.one(
         f"""
         SELECT COUNT(*) AS number
-        FROM (SELECT 1 FROM checkout_sessions WHERE {clause} LIMIT :limit) AS some
+        FROM (SELECT 1 FROM checkout_sessions WHERE {clause} LIMIT :limit) AS found
         """,  # noqa: S608 - conditions of this room only
         {**parameters, "low": low, "high": high, "limit": MOST_COUNTED + 1},
     )

@@ -6,6 +6,7 @@ live mode is unaffected.
 
 from datetime import timedelta
 
+from crypto_checkout.core import moments
 from crypto_checkout.store.database import WriteUnit
 
 MOST_ANSWERS = 1_000
@@ -14,35 +15,51 @@ MOST_ANSWERS = 1_000
 
 def advance(unit: WriteUnit, by: timedelta) -> None:
     """Move test mode's retries, and the newest answers of each API key, back in time by a duration."""
-    earlier = f"-{by.total_seconds():.3f} seconds"
     for endpoint in unit.all("SELECT id FROM webhook_endpoints WHERE livemode = 0"):
-        _move_retries(unit, endpoint["id"], earlier)
+        _move_retries(unit, endpoint["id"], by)
     for key in unit.all("SELECT id FROM api_keys WHERE livemode = 0"):
-        _age_answers(unit, key["id"], earlier)
+        _age_answers(unit, key["id"], by)
 
 
-def _move_retries(unit: WriteUnit, endpoint_id: str, earlier: str) -> None:
-    unit.run(
+def _move_retries(unit: WriteUnit, endpoint_id: str, by: timedelta) -> None:
+    rows = unit.all(
         """
-        UPDATE deliveries
-        SET next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, :earlier)
+        SELECT seq, next_attempt_at FROM deliveries
         WHERE endpoint_id = :endpoint_id AND status = 'pending' AND next_attempt_at > :now
         """,
-        {"endpoint_id": endpoint_id, "now": unit.now_text, "earlier": earlier},
+        {"endpoint_id": endpoint_id, "now": unit.now_text},
+    )
+    unit.run_many(
+        "UPDATE deliveries SET next_attempt_at = :time WHERE seq = :seq",
+        [{"seq": row["seq"], "time": _earlier(row["next_attempt_at"], by)} for row in rows],
     )
 
 
-def _age_answers(unit: WriteUnit, api_key_id: str, earlier: str) -> None:
-    unit.run(
+def _age_answers(unit: WriteUnit, api_key_id: str, by: timedelta) -> None:
+    rows = unit.all(
         """
-        UPDATE idempotency_keys
-        SET created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at, :earlier)
-        WHERE api_key_id = :api_key_id AND idempotency_key IN (
-            SELECT idempotency_key FROM idempotency_keys
-            WHERE api_key_id = :api_key_id
-            ORDER BY created_at DESC
-            LIMIT :most
-        )
+        SELECT idempotency_key, created_at FROM idempotency_keys
+        WHERE api_key_id = :api_key_id
+        ORDER BY created_at DESC
+        LIMIT :most
         """,
-        {"api_key_id": api_key_id, "earlier": earlier, "most": MOST_ANSWERS},
+        {"api_key_id": api_key_id, "most": MOST_ANSWERS},
     )
+    unit.run_many(
+        """
+        UPDATE idempotency_keys SET created_at = :time
+        WHERE api_key_id = :api_key_id AND idempotency_key = :idempotency_key
+        """,
+        [
+            {
+                "api_key_id": api_key_id,
+                "idempotency_key": row["idempotency_key"],
+                "time": _earlier(row["created_at"], by),
+            }
+            for row in rows
+        ],
+    )
+
+
+def _earlier(text: str, by: timedelta) -> str:
+    return moments.to_text(moments.from_text(text) - by)

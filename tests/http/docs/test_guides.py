@@ -106,8 +106,8 @@ def test_no_block_of_a_guide_is_left_out() -> None:
 
     `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, `tests.cli.collect` runs the
     commands that collect, `tests.http.docs.test_monitoring` configures Prometheus, `tests.http.docs.test_standby` has
-    two machines, `tests.test_readme` looks up the commands of `operate`, and `tests.http.api.test_refunds` makes the
-    request that names a refund's transaction.
+    two machines, `tests.http.docs.test_postgresql` a PostgreSQL server, `tests.test_readme` looks up the commands of
+    `operate`, and `tests.http.api.test_refunds` makes the request that names a refund's transaction.
     """
     by_guide = {
         "first-payment": {"console", "text"},
@@ -123,6 +123,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "monitoring": {"yaml"},
         "operate": {"console", "toml", "json"},
         "speed": {"console"},
+        "postgresql": {"console", "toml"},
         "standby": {"console", "sshd_config", "yaml litestream.yml", "ini litestream.service"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},

@@ -24,6 +24,7 @@ from crypto_checkout.services.ledger.health import Readiness
 from tests.support.api import App, Clock, made, open_app
 from tests.support.dashboard import signed_in
 from tests.support.receiver import Receiver
+from tests.support.sqlite import writer
 from tests.support.waiting import until
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
@@ -287,12 +288,12 @@ async def test_descriptors_that_run_out_are_told(timed: tuple[App, Clock], monke
 
 async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Clock]) -> None:
     app, clock = timed
-    writer = app.opened.db._writer
-    await writer.execute("PRAGMA query_only = ON")
+    connection = writer(app.opened.db)
+    await connection.execute("PRAGMA query_only = ON")
     try:
         (issue,) = await watched(app, clock).now()
     finally:
-        await writer.execute("PRAGMA query_only = OFF")
+        await connection.execute("PRAGMA query_only = OFF")
     assert (issue.kind, issue.livemode) == (IssueKind.DATABASE, None)
 
 

@@ -33,6 +33,7 @@ from crypto_checkout.webhooks.send import Sender
 from tests.support.api import App, Clock, made, open_app
 from tests.support.mailbox import PASSWORD, USER, Mailbox, mailbox, make_certificate
 from tests.support.receiver import Receiver
+from tests.support.sqlite import writer
 from tests.support.waiting import until
 
 SHOP = Shop("Ada's books", "https://pay.example")
@@ -199,13 +200,13 @@ async def test_an_alert_is_sent_although_the_database_takes_nothing(db: Database
         loop = notifier(db, needs, [mail_channel(box, clock)], clock)
         await loop.turn()
         needs.is_broken = True
-        await db._writer.execute("PRAGMA query_only = ON")
+        await writer(db).execute("PRAGMA query_only = ON")
         for _ in range(3):
             with pytest.raises(Exception, match="readonly"):
                 await loop.turn()
             clock.move(minutes=16)
         assert [mail["Subject"] for mail in box.mails] == ["[Ada's books] The database needs you"]
-        await db._writer.execute("PRAGMA query_only = OFF")
+        await writer(db).execute("PRAGMA query_only = OFF")
         await loop.turn()
         assert [alert.notified for alert in (await db.read(store.by_cause)).values()] == [{"mail"}]
 

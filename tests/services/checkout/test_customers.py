@@ -15,7 +15,7 @@ from crypto_checkout.core.checkout.session import SETTLED, Status
 from crypto_checkout.core.money import DECIMALS
 from crypto_checkout.services.checkout.customers import Customers, CustomerWithTotals
 from crypto_checkout.store.checkout.customers import CustomerOrder
-from crypto_checkout.store.fill_customers import fill_customers
+from crypto_checkout.store.migrations.fill_customers import fill_customers
 from crypto_checkout.store.secret_key import open_cipher
 from tests.support.api import App, listed, made, open_app
 

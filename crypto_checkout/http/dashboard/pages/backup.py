@@ -31,6 +31,8 @@ async def show(request: DashboardRequest) -> Response:
 
 async def back_up(request: DashboardRequest) -> Response:
     """Have a backup made in the background; the page shows how far it is."""
+    if request.services.settings.backup.server is not None:
+        raise ResourceNotFound("The database is on a PostgreSQL server: back it up there.")
     await request.write(_nothing, Action.BACKUP_ASKED, subject=lambda _: None)
     request.services.backups.back_up_now()
     return request.redirect(PATH)

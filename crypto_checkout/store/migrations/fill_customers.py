@@ -1,14 +1,14 @@
 """Fill in what earlier versions didn't store of customers: the part of a migration that SQL can't do."""
 
 import json
-import sqlite3
 from collections import defaultdict
 
 from crypto_checkout.core.checkout.customer import search_text
 from crypto_checkout.encryption import Cipher
+from crypto_checkout.store.units import EngineConnection
 
 
-def fill_customers(connection: sqlite3.Connection, _: Cipher) -> None:
+def fill_customers(connection: EngineConnection, _: Cipher) -> None:
     """Fill the search texts of all customers, and the totals of all email addresses.
 
     The sums are added here, because those of SQLite end at 64 bits.

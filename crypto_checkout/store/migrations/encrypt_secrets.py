@@ -1,14 +1,14 @@
 """Encrypt the secrets that earlier versions stored as they are: the part of a migration that SQL can't do."""
 
 import json
-import sqlite3
 
 from crypto_checkout import encryption
 from crypto_checkout.core.webhooks.endpoint import PREFIX_CHARACTERS
 from crypto_checkout.encryption import Cipher, is_encrypted
+from crypto_checkout.store.units import EngineConnection
 
 
-def encrypt_secrets(connection: sqlite3.Connection, cipher: Cipher) -> None:
+def encrypt_secrets(connection: EngineConnection, cipher: Cipher) -> None:
     """Encrypt the secrets of webhooks and of the second factor, and stored answers that hold one.
 
     What is encrypted already stays: a restore may have carried it over into an older copy.
@@ -30,7 +30,7 @@ def encrypt_secrets(connection: sqlite3.Connection, cipher: Cipher) -> None:
         )
 
 
-def _encrypt_endpoints(connection: sqlite3.Connection, cipher: Cipher) -> None:
+def _encrypt_endpoints(connection: EngineConnection, cipher: Cipher) -> None:
     for endpoint_id, secret, old_secrets in connection.execute(
         "SELECT id, secret, old_secrets FROM webhook_endpoints"
     ).fetchall():

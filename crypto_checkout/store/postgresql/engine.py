@@ -1,0 +1,180 @@
+"""The engine: a session that writes and a few that read, each on a thread of its own, and made anew when it is lost."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from crypto_checkout.core.errors import DatabaseFailed, FatalError
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.store.group_commit import Group, QueuedUnit
+from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql.connection import PostgresqlConnection
+from crypto_checkout.store.postgresql.session import ServingSession, open_connection
+from crypto_checkout.store.units import ReadUnit, call
+
+T = TypeVar("T")
+
+_READERS = 4
+_LOOK_EVERY_SECONDS = 0.25
+_MOST_SECONDS_BETWEEN_LOOKS = 0.75
+_RETRY_SECONDS = 0.5
+_SNAPSHOT = "SELECT CAST(pg_current_snapshot() AS TEXT)"
+
+
+class _Worker:
+    """A thread and its session."""
+
+    def __init__(self, connect: Callable[[], PostgresqlConnection], name: str) -> None:
+        self.waiting = 0
+        self._connect = connect
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"postgresql {name}")
+        self._connection: PostgresqlConnection | None = None
+        self._refused: tuple[float, DatabaseFailed] | None = None
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run a function of this worker on its thread, which finishes it even if the caller is cancelled."""
+        self.waiting += 1
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._counted, work, *arguments))
+
+    def connection(self) -> PostgresqlConnection:
+        """Return the session, a new one if it was lost. Raises DatabaseFailed."""
+        if self._connection is not None and self._connection.is_alive():
+            return self._connection
+        if self._refused is not None and time.monotonic() - self._refused[0] < _RETRY_SECONDS:
+            raise DatabaseFailed(str(self._refused[1])) from self._refused[1]
+        try:
+            self._connection = self._connect()
+        except DatabaseFailed as error:
+            self._refused = time.monotonic(), error
+            raise
+        return self._connection
+
+    async def close(self) -> None:
+        """Close the session after what is running."""
+        await self.run(_Worker._close)
+        self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _counted(self, work: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return work(self, *arguments)
+        finally:
+            self.waiting -= 1
+
+
+class PostgresqlEngine:
+    """Sessions on a server, whose database must be migrated."""
+
+    def __init__(self, server: DatabaseServer, *, serves: bool) -> None:
+        writer = ServingSession(server).open if serves else partial(open_connection, server, "writer", writes=True)
+        self._writer = _Worker(writer, "writer")
+        self._readers = [
+            _Worker(partial(open_connection, server, "reader", writes=False), f"reader {number}")
+            for number in range(_READERS)
+        ]
+        self._commits = 0  # changed by the writer's thread only
+        self._changes = 0
+        self._snapshot = ""
+        self._looked_at: float | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, server: DatabaseServer, *, serves: bool) -> Self:
+        """Open the first sessions. Raises FatalError if another process serves this database, and DatabaseFailed."""
+        engine = cls(server, serves=serves)
+        try:
+            await engine._writer.run(_Worker.connection)
+            await engine._look()
+        except BaseException:  # passed on  # a loop's boundary
+            await engine.close()
+            raise
+        engine._looking = asyncio.create_task(engine._look_often(), name="database watch")
+        return engine
+
+    def begin(self, group: Group) -> Sequence[QueuedUnit[Any]]:
+        """Begin nothing: every unit waits for the network."""
+        del group
+        return ()
+
+    async def finish(self, group: Group) -> None:
+        """Run and commit a group on the writer's thread."""
+        await self._writer.run(self._finish, group)
+
+    async def read(self, work: Callable[[ReadUnit], T], clock: Clock, *, quick: bool) -> T:
+        """Run a unit in one snapshot on a reader's thread. One whose session was lost before runs again."""
+        del quick
+        reader = min(self._readers, key=lambda reader: reader.waiting)
+        return await reader.run(_read, work, clock)
+
+    def version(self) -> int | None:
+        """Return a number that every commit of this process changes at once, and those of others within a second."""
+        is_known = self._looked_at is not None and time.monotonic() - self._looked_at < _MOST_SECONDS_BETWEEN_LOOKS
+        return self._commits + self._changes if is_known else None
+
+    async def close(self) -> None:
+        """Close the sessions."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
+        for worker in (*self._readers, self._writer):
+            await worker.close()
+
+    def _finish(self, worker: _Worker, group: Group) -> None:
+        if group.outcomes is not None:
+            return
+        try:
+            connection = worker.connection()
+        except (DatabaseFailed, FatalError) as error:
+            group.fail(error)
+            return
+        try:
+            group.finish(connection)
+        finally:
+            self._commits += 1
+
+    async def _look_often(self) -> None:
+        """Notice what other processes commit: the server's snapshot changes whenever a transaction that wrote ends."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            with suppress(DatabaseFailed):
+                await self._look()
+
+    async def _look(self) -> None:
+        reader = min(self._readers, key=lambda reader: reader.waiting)
+        started = time.monotonic()
+        snapshot = await reader.run(_snapshot)
+        if snapshot != self._snapshot:
+            self._snapshot = snapshot
+            self._changes += 1
+        self._looked_at = started
+
+
+def _snapshot(worker: _Worker) -> str:
+    return str(worker.connection().execute(_SNAPSHOT).fetchone()[0])
+
+
+def _read(worker: _Worker, work: Callable[[ReadUnit], T], clock: Clock) -> T:
+    connection = worker.connection()
+    try:
+        return _run(connection, work, clock)
+    except DatabaseFailed:
+        if not connection.is_lost:
+            raise
+    return _run(worker.connection(), work, clock)
+
+
+def _run(connection: PostgresqlConnection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
+    try:
+        connection.execute("BEGIN")
+        return call(work, ReadUnit(connection, clock()))
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,13 @@
+"""The advisory locks of a database on a server, which no table shows: see `pg_locks`."""
+
+SPACE = 0x43434B54
+"""The first of a lock's two numbers, so that ours are apart from those of other programs."""
+
+WRITE = 1
+"""Held by a transaction that writes, from its begin to its end."""
+
+SERVE = 2
+"""Held by the session that a server of ours writes through."""
+
+MIGRATE = 3
+"""Held by the session that changes the tables."""

@@ -1,0 +1,91 @@
+"""Statements as PostgreSQL takes them: every statement is written once, as SQLite takes it, and translated here.
+
+The two agree in all but a few spellings: parameters (`:name` is `$1`), `IS :value`, hints to SQLite's planner
+(`+column`), and the names of functions.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from crypto_checkout.store.units import Value
+
+_TOKEN = re.compile(
+    r"""
+    '(?:[^']|'')*'                                  # a text, which stays
+    | --[^\n]*                                      # a comment
+    | ::
+    | (?P<absent>:[a-z_][a-z0-9_]*)(?=\s+IS\s+(?:NOT\s+)?NULL\b)   # has no type but the one it is given
+    | (?P<name>:[a-z_][a-z0-9_]*)                   # a parameter by name
+    | (?P<place>\?)                                 # a parameter by position
+    | (?P<distinct>\bIS\s+NOT)\s+(?=:)              # compares with a parameter that may be null
+    | (?P<same>\bIS)\s+(?=:)
+    | (?P<hint>(?<=[\s(])\+(?=[a-z]))               # keeps SQLite from an index
+    | \b(?P<function>instr)(?=\()
+    | \b(?P<cross>CROSS)\s+(?=JOIN\s+\w+(?:\s+AS\s+\w+)?\s+ON\b)  # keeps to an order of tables
+    """,
+    re.VERBOSE,
+)
+_SPELLINGS = {
+    "distinct": "IS DISTINCT FROM ",
+    "same": "IS NOT DISTINCT FROM ",
+    "hint": "",
+    "cross": "",
+    "function": "strpos",
+}
+_OWN_SPELLINGS = {
+    "PRAGMA page_size": "SELECT 1",
+    "PRAGMA page_count": "SELECT pg_database_size(current_database())",
+    "PRAGMA freelist_count": "SELECT 0",
+}
+"""What SQLite tells of its file and a server of its database: here the bytes are the pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A translated statement, and the names of its parameters in their order; None if they are by position."""
+
+    text: bytes
+    names: Sequence[str] | None
+
+    def values(self, parameters: Mapping[str, Value] | Sequence[Value]) -> list[bytes | None]:
+        """Return the parameters as the server reads them: texts, whose types follow from where they are."""
+        given: Any = parameters
+        ordered = given if self.names is None else [given[name] for name in self.names]
+        return [_text(value) for value in ordered]
+
+
+@lru_cache(maxsize=4096)
+def translate(sql: str) -> Statement:
+    """Translate a statement. An INSERT by position returns the `seq` of its row, as SQLite tells it."""
+    names: dict[str, int] = {}
+    places = 0
+
+    def replacement(found: re.Match[str]) -> str:
+        nonlocal places
+        kind, text = found.lastgroup, found[0]
+        if kind == "place":
+            places += 1
+            return f"${places}"
+        if kind in {"name", "absent"}:
+            number = names.setdefault(text[1:], len(names) + 1)
+            return f"${number}" if kind == "name" else f"CAST(${number} AS TEXT)"
+        return _SPELLINGS.get(kind or "", text)
+
+    text = _TOKEN.sub(replacement, _OWN_SPELLINGS.get(sql, sql))
+    if places and "RETURNING" not in text:
+        text += " RETURNING seq"
+    return Statement(text.encode(), None if places else tuple(names))
+
+
+def _text(value: Value) -> bytes | None:
+    """Return a value as text. PostgreSQL's texts can't hold the character NUL: its replacement is stored."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return (value.replace("\0", "\ufffd") if "\0" in value else value).encode()
+    if isinstance(value, bytes):
+        return b"\\x" + value.hex().encode()
+    return b"%d" % value

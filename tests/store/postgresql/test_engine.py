@@ -1,0 +1,267 @@
+"""Units of work on a real PostgreSQL server, which is killed, stopped and read by others meanwhile."""
+
+import asyncio
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from crypto_checkout.core.errors import DatabaseFailed, FatalError
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.place import DatabaseServer
+from tests.support import postgresql
+from tests.support.kill_writer import take_index
+from tests.support.postgresql import PostgresqlServer
+
+KILLS = 10
+MOST_ANSWERS_BEFORE_A_KILL = 400
+PATIENCE_SECONDS = 30
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[DatabaseServer]:
+    """Make a migrated database."""
+    made = postgresql_server.new_database(tmp_path)
+    yield made
+    postgresql_server.drop(made)
+
+
+@pytest.fixture
+async def db(server: DatabaseServer) -> AsyncIterator[Database]:
+    async with await Database.open(server, now) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own_server(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """Start a server that a test may stop; what it confirms is on the disk."""
+    del postgresql_server  # skips where there is none
+    programs = postgresql.find()
+    assert programs is not None
+    made = PostgresqlServer(programs, fsync="on", synchronous_commit="on", full_page_writes="on")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+def answer(server: DatabaseServer, sql: str) -> Any:
+    with psycopg.connect(server.url, autocommit=True) as session:
+        row = session.execute(sql.encode()).fetchone()
+        return None if row is None else row[0]
+
+
+def stored(server: DatabaseServer) -> int:
+    """Return how many units of `take_index` are stored, after a proof that none is half there, missing or double."""
+    with psycopg.connect(server.url) as session:
+        (next_index,) = session.execute("SELECT COALESCE(SUM(next_index), 0) FROM wallets").fetchone() or (0,)
+        events = session.execute("SELECT CAST(resource_id AS BIGINT) FROM events ORDER BY seq").fetchall()
+        blocks = session.execute("SELECT number FROM blocks ORDER BY number").fetchall()
+    assert events == blocks == [(index,) for index in range(int(next_index))]
+    return int(next_index)
+
+
+async def test_a_unit_reads_what_it_wrote_by_name_and_by_place(db: Database) -> None:
+    def unit(unit: WriteUnit) -> Any:
+        unit.run("INSERT INTO wallets (wallet_id, next_index, label) VALUES (:id, 2, 'é')", {"id": "a"})
+        return unit.one("SELECT wallet_id, next_index, label, system FROM wallets")
+
+    row = await db.write(unit)
+    assert (row["wallet_id"], row["next_index"], row[2], row["system"]) == ("a", 2, "é", None)
+    assert (tuple(row), row.keys(), len(row)) == (
+        ("a", 2, "é", None),
+        ["wallet_id", "next_index", "label", "system"],
+        4,
+    )
+
+
+async def test_sums_and_comparisons_are_the_integers_that_sqlite_gives(db: Database) -> None:
+    sql = "SELECT SUM(n) AS sum, COUNT(*) = 2 AS yes, NULL AS none FROM (SELECT 1 AS n UNION ALL SELECT 2) AS numbers"
+    row = await db.read(lambda unit: unit.one(sql))
+    assert row is not None
+    assert [(value, type(value)) for value in row] == [(3, int), (1, int), (None, type(None))]
+
+
+async def test_units_that_wait_together_are_stored_in_their_order(db: Database, server: DatabaseServer) -> None:
+    assert await asyncio.gather(*(db.write(take_index) for _ in range(200))) == list(range(200))
+    assert stored(server) == 200
+
+
+async def test_a_unit_that_fails_undoes_its_own_changes_and_no_others(db: Database, server: DatabaseServer) -> None:
+    def failing(unit: WriteUnit) -> None:
+        take_index(unit)
+        unit.run("INSERT INTO blocks (chain_id, number, hash, time) VALUES (1, 0, '', '')")
+
+    units = [db.write(take_index), db.write(failing), db.write(take_index), db.write(refusing), db.write(take_index)]
+    outcomes = await asyncio.gather(*units, return_exceptions=True)
+    assert [outcomes[place] for place in (0, 2, 4)] == [0, 1, 2]
+    assert isinstance(outcomes[1], psycopg.errors.UniqueViolation)
+    assert isinstance(outcomes[3], RuntimeError)
+    assert stored(server) == 3
+
+
+def refusing(unit: WriteUnit) -> None:
+    take_index(unit)
+    raise RuntimeError("no")
+
+
+async def test_a_unit_that_reads_sees_one_snapshot_and_writes_nothing(db: Database, server: DatabaseServer) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def unit(unit: ReadUnit) -> tuple[int, int]:
+        first = len(unit.all("SELECT number FROM blocks"))
+        loop.call_soon_threadsafe(reached.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(PATIENCE_SECONDS)
+        return first, len(unit.all("SELECT number FROM blocks"))
+
+    reading = asyncio.create_task(db.read(unit))
+    await reached.wait()
+    await db.write(take_index)
+    go_on.set()
+    assert await reading == (0, 0)
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        await db.read(lambda unit: unit.one("DELETE FROM blocks"))
+    assert await db.read(lambda unit: len(unit.all("SELECT number FROM blocks"))) == 1
+    assert stored(server) == 1
+
+
+async def test_two_processes_write_one_after_the_other(db: Database, server: DatabaseServer) -> None:
+    async with await Database.open(server, now) as other:
+        indexes = await asyncio.gather(*(each.write(take_index) for each in (db, other) for _ in range(50)))
+    assert sorted(indexes) == list(range(100))
+    assert stored(server) == 100
+
+
+async def test_the_version_changes_with_own_commits_at_once_and_with_those_of_others_soon(
+    db: Database, server: DatabaseServer
+) -> None:
+    first = db.version()
+    assert first is not None
+    await db.write(take_index)
+    await asyncio.sleep(0)
+    second = db.version()
+    assert second not in {None, first}
+    await wait_until_still(db)
+    still = db.version()
+    answer(server, "UPDATE wallets SET label = 'other' RETURNING 1")
+    async with asyncio.timeout(1):  # so soon is a key refused that was revoked elsewhere
+        while db.version() in {None, still}:
+            await asyncio.sleep(0.01)
+
+
+async def wait_until_still(db: Database) -> None:
+    """Wait until what this process wrote is known."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        last, since = db.version(), asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() - since < 1:
+            await asyncio.sleep(0.05)
+            if db.version() != last:
+                last, since = db.version(), asyncio.get_running_loop().time()
+
+
+async def test_only_one_process_serves_and_its_lock_ends_with_it(server: DatabaseServer) -> None:
+    async with await Database.open(server, now, serves=True) as db:
+        with pytest.raises(FatalError, match=r"already served by process \d+ on the machine of the database"):
+            await Database.open(server, now, serves=True)
+        async with await Database.open(server, now) as beside:
+            assert await beside.write(take_index) == 0
+        assert await db.write(take_index) == 1
+    async with await Database.open(server, now, serves=True) as db:
+        assert await db.write(take_index) == 2
+
+
+async def test_a_server_that_was_killed_loses_nothing_and_is_found_again(
+    own_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    server = own_server.new_database(tmp_path)
+    async with await Database.open(server, now, serves=True) as db:
+        for round_ in range(3):
+            assert await db.write(take_index) == round_
+            own_server.stop(kill=round_ != 1)
+            with pytest.raises(DatabaseFailed):
+                await db.write(take_index)
+            with pytest.raises(DatabaseFailed):
+                await db.read(lambda unit: unit.one("SELECT 1"))
+            assert db.faults.refused_lately
+            own_server.start()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    try:
+                        await db.read(lambda unit: unit.one("SELECT 1"))
+                        await db.write(lambda unit: unit.one("SELECT 1"))
+                        break
+                    except DatabaseFailed:
+                        await asyncio.sleep(0.05)
+        assert await db.write(take_index) == 3
+    assert stored(server) == 4
+
+
+async def test_a_session_that_was_ended_costs_nobody_an_answer(db: Database, server: DatabaseServer) -> None:
+    await db.write(take_index)
+    await db.read(lambda unit: unit.one("SELECT 1"))
+    answer(
+        server,
+        "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    assert await db.write(take_index) == 1
+    assert await db.read(lambda unit: len(unit.all("SELECT number FROM blocks"))) == 2
+
+
+async def test_a_lock_that_another_program_keeps_fails_a_write_and_the_next_one_works(
+    db: Database, server: DatabaseServer
+) -> None:
+    await db.write(lambda unit: unit.one("SELECT set_config('lock_timeout', '50ms', false)"))
+    with psycopg.connect(server.url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(1128483668, 1)")
+        with pytest.raises(DatabaseFailed, match="lock timeout"):
+            await db.write(take_index)
+    assert await db.write(take_index) == 0
+
+
+def killed_after(server: DatabaseServer, answers: int) -> list[int]:
+    """Run a writer, kill it after so many answers, and return all that it gave."""
+    command = [sys.executable, "-m", "tests.support.kill_writer", server.url, str(server.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        try:
+            lines = [writer.stdout.readline() for _ in range(1 + answers)]
+        finally:
+            writer.kill()
+        lines += writer.stdout.readlines()
+    assert lines[0] == "open\n"
+    return [int(line) for line in lines[1:] if line.endswith("\n")]
+
+
+def test_kills_lose_no_answered_unit_and_leave_no_half_one(server: DatabaseServer) -> None:
+    chance = random.Random(50)
+    answered: list[int] = []
+    for _ in range(KILLS):
+        before = stored(server)
+        answers = killed_after(server, chance.randint(0, MOST_ANSWERS_BEFORE_A_KILL))
+        after = settled(server)
+        assert set(answers) <= set(range(before, after))
+        answered += answers
+    assert len(set(answered)) == len(answered)
+
+
+def settled(server: DatabaseServer) -> int:
+    """Return how many units are stored once the sessions of a killed process have ended."""
+    answer(
+        server,
+        "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    return stored(server)

@@ -1,0 +1,180 @@
+"""A throw-away PostgreSQL server, and databases on it that take a moment each.
+
+`scripts/test --engine postgresql` runs tests on it whose databases are made with `migrate` and `Database.open`: each
+file that they would make is a database of the server instead.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.store import migrate
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.migrate import Migration
+from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import schema
+from crypto_checkout.store.secret_key import open_cipher
+
+USER = "postgres"
+_TEMPLATE = "migrated"
+_SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "fsync": "off",  # what is lost with the machine is a test
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+}
+_START_SECONDS = 30
+
+
+def find() -> Path | None:
+    """Return the folder of the server's programs: the newest of Debian's packages, or that of `initdb` in the path."""
+    packaged = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda each: float(each.parts[-3]))
+    if packaged:
+        return packaged[-1].parent
+    found = shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+class PostgresqlServer:
+    """A server in a folder of its own, reached by a socket there; as root it runs as the user that may."""
+
+    def __init__(self, programs: Path, **settings: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self._programs = programs
+        self._settings = {**_SETTINGS, **settings}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._made = 0
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{USER}@/{database}?host={self.folder}"
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        if not (self.folder / "data").exists():
+            self._initialize()
+        options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self._process = self._run(
+                subprocess.Popen, "postgres", "-D", "data", "-k", str(self.folder), *options, stdout=log, stderr=log
+            )
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url("postgres")).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > until or self._process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop the server at once; killed, it recovers when it starts again."""
+        assert self._process is not None
+        if kill:
+            subprocess.run(["pkill", "-KILL", "-P", str(self._process.pid)], check=False)
+            self._process.kill()
+        else:
+            self._process.send_signal(2)  # SIGINT: sessions are ended
+        self._process.wait()
+
+    def execute(self, sql: str) -> None:
+        """Run a statement outside any of the databases that are made."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as session:
+            session.execute(sql.encode())
+
+    def new_database(self, folder: Path) -> DatabaseServer:
+        """Make a migrated database, by a copy."""
+        if not self._made:
+            self.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
+            schema.migrate(DatabaseServer(self.url(_TEMPLATE), folder))
+        self._made += 1
+        name = f"test_{self._made}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
+        return DatabaseServer(self.url(name), folder)
+
+    def empty_database(self, folder: Path) -> DatabaseServer:
+        """Make a database without tables."""
+        self._made += 1
+        name = f"empty_{self._made}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        return DatabaseServer(self.url(name), folder)
+
+    def drop(self, server: DatabaseServer) -> None:
+        """Drop a database, and end the sessions that use it."""
+        name = server.url.partition("?")[0].rpartition("/")[2]
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def remove(self) -> None:
+        """Stop the server, and remove all that it had."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _initialize(self) -> None:
+        self.folder.chmod(0o711)
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, USER, USER)
+        arguments = ("initdb", "-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self._run(subprocess.run, *arguments, check=True, capture_output=True)
+
+    def _run(self, run: Any, program: str, *arguments: str, **options: Any) -> Any:
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(USER)
+            options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        return run([str(self._programs / program), *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, **options)
+
+
+class DatabasesInPlaceOfFiles:
+    """What stands for each file that a test would make."""
+
+    def __init__(self, server: PostgresqlServer) -> None:
+        self._server = server
+        self._databases: dict[Path, DatabaseServer] = {}
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Have new files be databases of the server."""
+        bring_up_to_date, open_place = migrate._bring_up_to_date, Database.open.__func__  # type: ignore[attr-defined]
+
+        def brought_up_to_date(path: Path) -> list[Migration]:
+            if path.stat().st_size:
+                found: list[Migration] = bring_up_to_date(path)
+                return found
+            if path in self._databases:
+                return []
+            open_cipher(path.parent)
+            self._databases[path] = self._server.new_database(path.parent)
+            return migrate.migrations()
+
+        async def opened(
+            cls: type[Database], place: Path | DatabaseServer, clock: Clock, *, serves: bool = False
+        ) -> Database:
+            there = self._databases.get(place, place) if isinstance(place, Path) else place
+            database: Database = await open_place(cls, there, clock, serves=serves)
+            return database
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrate, "_bring_up_to_date", brought_up_to_date)
+            patch.setattr(Database, "open", classmethod(opened))
+            yield
+
+    def drop(self) -> None:
+        """Drop the databases of a module, some of which are of its own fixtures."""
+        while self._databases:
+            self._server.drop(self._databases.popitem()[1])
