@@ -43,6 +43,7 @@ _REWRITES: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"\bINTEGER\b"), "BIGINT"),
     (re.compile(r"\bBLOB\b"), "BYTEA"),
     (re.compile(r"(?<!AS )\bTEXT\b"), 'TEXT COLLATE "C"'),
+    (re.compile(r"REFERENCES \w+ \(\w+\)( ON DELETE CASCADE)?"), r"\g<0> DEFERRABLE"),
     (re.compile(r"(?<=, )(\w+ IS (?:NOT )?NULL)(?=\s*\))"), r"(\1)"),
 )
 _TABLE = re.compile(r"CREATE TABLE (\w+)")

@@ -39,8 +39,13 @@ _OWN_SPELLINGS = {
     "PRAGMA page_size": "SELECT 1",
     "PRAGMA page_count": "SELECT pg_database_size(current_database())",
     "PRAGMA freelist_count": "SELECT 0",
+    "PRAGMA defer_foreign_keys = ON": "SET CONSTRAINTS ALL DEFERRED",
+    "PRAGMA defer_foreign_keys = OFF": "SET CONSTRAINTS ALL IMMEDIATE",
+    "PRAGMA user_version": "SELECT number FROM schema_version",
 }
-"""What SQLite tells of its file and a server of its database: here the bytes are the pages."""
+"""What has another name on each engine. A server's database has bytes where a file has pages."""
+
+_TOUCH = re.compile(r"PRAGMA user_version = (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Statement:
 @lru_cache(maxsize=4096)
 def translate(sql: str) -> Statement:
     """Translate a statement. An INSERT by position returns the `seq` of its row, as SQLite tells it."""
-    names: dict[str, int] = {}
+    names: list[str] = []
     places = 0
 
     def replacement(found: re.Match[str]) -> str:
@@ -70,11 +75,12 @@ def translate(sql: str) -> Statement:
             places += 1
             return f"${places}"
         if kind in {"name", "absent"}:
-            number = names.setdefault(text[1:], len(names) + 1)
-            return f"${number}" if kind == "name" else f"CAST(${number} AS TEXT)"
+            names.append(text[1:])  # each on its own: its type follows from where it is
+            return f"${len(names)}" if kind == "name" else f"CAST(${len(names)} AS TEXT)"
         return _SPELLINGS.get(kind or "", text)
 
-    text = _TOKEN.sub(replacement, _OWN_SPELLINGS.get(sql, sql))
+    own = _TOUCH.sub(r"UPDATE schema_version SET number = \1", _OWN_SPELLINGS.get(sql, sql))
+    text = _TOKEN.sub(replacement, own)
     if places and "RETURNING" not in text:
         text += " RETURNING seq"
     return Statement(text.encode(), None if places else tuple(names))
