@@ -31,6 +31,8 @@ from tests.store.test_database import (
 from tests.support.kill_writer import WALLET, stored, take_index
 from tests.support.sqlite import on_writers_thread
 
+pytestmark = pytest.mark.sqlite
+
 MANY = (
     "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)"
     " SELECT MAX(n) FROM numbers"

@@ -6,7 +6,7 @@ the next statement. So a unit costs as many round trips as it has statements tha
 
 import select
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import count
@@ -28,9 +28,10 @@ _MOST_PREPARED = 500
 _MOST_UNANSWERED = 100
 _SAVEPOINTS = frozenset({"SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"})
 _LOCK_TO_WRITE = f"SELECT pg_advisory_xact_lock({locks.SPACE}, {locks.WRITE})"
+_TRANSACTION = "SELECT pg_current_xact_id()"
 _BEGIN = {
     "BEGIN": ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
-    "BEGIN IMMEDIATE": ("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE", _LOCK_TO_WRITE),
+    "BEGIN IMMEDIATE": ("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE", _LOCK_TO_WRITE, _TRANSACTION),
 }
 """The statements that begin a transaction as SQLite's do: one snapshot to read, or one writer at a time."""
 _SYNC = ""
@@ -132,16 +133,26 @@ class PostgresqlAnswer:
 
 
 class PostgresqlConnection:
-    """A session. It is used by one thread at a time, and is over when `is_lost`."""
+    """A session. It is used by one thread at a time, and is over when `is_lost`.
+
+    `was_committed` tells of a transaction, by its number, whether it was committed although the answer was lost.
+    """
 
     def __init__(
-        self, session: "psycopg.Connection[Any]", *, writes: bool, answer_seconds: float | None = _ANSWER_SECONDS
+        self,
+        session: "psycopg.Connection[Any]",
+        *,
+        writes: bool,
+        answer_seconds: float | None = _ANSWER_SECONDS,
+        was_committed: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.is_lost = False
         self.in_transaction = False
         self._session = session
         self._writes = writes
         self._answer_seconds = answer_seconds
+        self._was_committed = was_committed
+        self._transaction: str | None = None
         self._pgconn = session.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
@@ -214,7 +225,13 @@ class PostgresqlConnection:
         """Commit and wait until it is durable. Raises DatabaseFailed if nothing was stored."""
         self.in_transaction = False
         self._send_control("COMMIT")
-        result = self._answers()
+        transaction, self._transaction = self._transaction, None
+        try:
+            result = self._answers()
+        except DatabaseFailed:
+            if self.is_lost and transaction is not None and self._was_committed(transaction):
+                return
+            raise
         if result is None or result.command_status != b"COMMIT":
             raise DatabaseFailed("the database failed: the server undid the transaction")
 
@@ -275,6 +292,8 @@ class PostgresqlConnection:
             self._next()  # None, after each command
             if result.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
                 last = result
+                if sql == _TRANSACTION:
+                    self._transaction = (result.get_value(0, 0) or b"").decode()
                 continue
             if sql.startswith(_PREPARE):
                 self._prepared.pop(sql.removeprefix(_PREPARE), None)

@@ -1,11 +1,14 @@
 """Open sessions on a PostgreSQL server, set as units of work need them."""
 
 import os
+import time
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import psycopg
 
-from crypto_checkout.core.errors import FatalError
+from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
@@ -14,6 +17,8 @@ from crypto_checkout.store.postgresql.faults import as_failure
 OLDEST_VERSION = 150_000
 
 _CONNECT_SECONDS = 5
+_OUTCOME_SECONDS = 10.0
+_ASK_AGAIN_SECONDS = 0.1
 _SETTINGS = {
     "lock_timeout": "5s",  # as SQLite waits for a file's lock
     "statement_timeout": "0",
@@ -66,7 +71,22 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
 
 def open_connection(server: DatabaseServer, name: str, *, writes: bool) -> PostgresqlConnection:
     """Open a session for units of work. Raises as `connect` does."""
-    return PostgresqlConnection(connect(server, name), writes=writes)
+    return PostgresqlConnection(connect(server, name), writes=writes, was_committed=partial(was_committed, server))
+
+
+def was_committed(server: DatabaseServer, transaction: str) -> bool:
+    """Tell whether a transaction was committed, whose session is lost; False if that can't be told within some seconds.
+
+    So a write isn't called failed that is there, as far as the server can be asked.
+    """
+    until = time.monotonic() + _OUTCOME_SECONDS
+    while time.monotonic() < until:
+        with suppress(DatabaseFailed, psycopg.Error), closing(connect(server, "outcome")) as session:
+            row = session.execute("SELECT pg_xact_status(CAST(%s AS xid8))", (transaction,)).fetchone()
+            if row is not None and row[0] != "in progress":
+                return bool(row[0] == "committed")
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return False
 
 
 class ServingSession:
@@ -90,7 +110,7 @@ class ServingSession:
         except FatalError:
             session.close()
             raise
-        return PostgresqlConnection(session, writes=True)
+        return PostgresqlConnection(session, writes=True, was_committed=partial(was_committed, self._server))
 
     def _alone(self, session: "psycopg.Connection[Any]") -> None:
         if not self._take(session):

@@ -141,6 +141,7 @@ async def test_a_key_that_is_refused_is_not_used(app: App) -> None:
     assert (await stored(app, key)).last_used_at is None
 
 
+@pytest.mark.sqlite
 async def test_a_use_that_can_not_be_noted_costs_no_request(tmp_path: Path) -> None:
     async with open_app(tmp_path, test_mode={"enabled": False}) as app:
         await app.opened.db.write(

@@ -26,6 +26,8 @@ from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from tests.support.api import Clock
 
+pytestmark = pytest.mark.sqlite
+
 DAY = timedelta(days=1)
 Make = Callable[..., Backups]
 

@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.events import Event
 from crypto_checkout.services.upkeep.retention import Retention
@@ -36,6 +38,7 @@ def count(unit: WriteUnit) -> int:
     return int(row["number"])
 
 
+@pytest.mark.sqlite
 async def test_many_expired_answers_go_in_parts_between_other_writes_and_the_log_shrinks(tmp_path: Path) -> None:
     path, clock = tmp_path / "checkout.db", Clock()
     migrate(path)

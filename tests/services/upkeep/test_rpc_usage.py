@@ -91,6 +91,7 @@ async def test_where_nothing_was_asked_nothing_is_written(path: Path) -> None:
         assert (wal.stat().st_size if wal.exists() else 0) == before
 
 
+@pytest.mark.sqlite
 async def test_what_can_not_be_written_is_written_the_next_time(path: Path) -> None:
     clock, meter = Clock(), Meter(CHAIN)
     async with await Database.open(path, clock) as db:

@@ -4,11 +4,14 @@ import base64
 from pathlib import Path
 
 import pyotp
+import pytest
 
 from crypto_checkout.store.backups import file as backup
 from tests.support.api import ENDPOINT, LINK, PRICE, Clock, made, open_app
 from tests.support.dashboard import PASSWORD, hidden, signed_in
 from tests.support.shop import FRESH_XPUB
+
+pytestmark = pytest.mark.sqlite
 
 RPC_KEY = "rpc-key-of-a-provider"
 ENDPOINTS = "/webhook_endpoints"

@@ -1,7 +1,10 @@
 """Units of work on a real PostgreSQL server, which is killed, stopped and read by others meanwhile."""
 
 import asyncio
+import os
 import random
+import select
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +18,7 @@ import pytest
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from tests.support import postgresql
 from tests.support.kill_writer import take_index
 from tests.support.postgresql import PostgresqlServer
@@ -229,6 +233,35 @@ async def test_a_lock_that_another_program_keeps_fails_a_write_and_the_next_one_
         with pytest.raises(DatabaseFailed, match="lock timeout"):
             await db.write(take_index)
     assert await db.write(take_index) == 0
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_commit_whose_answer_is_lost_is_neither_called_failed_nor_called_stored_wrongly(
+    db: Database, server: DatabaseServer, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
+) -> None:
+    assert await db.write(take_index) == 0
+    send = PostgresqlConnection._send_control
+
+    def send_and_lose(connection: PostgresqlConnection, sql: str) -> None:
+        if sql != "COMMIT":
+            send(connection, sql)
+            return
+        monkeypatch.setattr(PostgresqlConnection, "_send_control", send)
+        if arrives:
+            send(connection, sql)
+            connection._synchronize()
+            connection._wait(select.POLLIN)  # it is committed now
+        with socket.socket(fileno=os.dup(connection._pgconn.socket)) as same:
+            same.shutdown(socket.SHUT_RDWR)
+
+    monkeypatch.setattr(PostgresqlConnection, "_send_control", send_and_lose)
+    if arrives:
+        assert await db.write(take_index) == 1
+    else:
+        with pytest.raises(DatabaseFailed):
+            await db.write(take_index)
+    assert await db.write(take_index) == 1 + arrives
+    assert stored(server) == 2 + arrives
 
 
 def killed_after(server: DatabaseServer, answers: int) -> list[int]:
