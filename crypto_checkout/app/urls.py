@@ -8,7 +8,7 @@ from pathlib import Path
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store.data_folder import server_url
-from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.place import DatabaseServer, refuse_without_driver
 
 
 def listening_url(config: Config, port: int) -> str:
@@ -52,6 +52,7 @@ def place(config: Config) -> Path | DatabaseServer:
             f"There are two databases: [database] url names {server}, and {path.absolute()} is there too. If the file "
             "is no longer used, move it out of this folder; to use it, remove url."
         )
+    refuse_without_driver(server)
     return server
 
 

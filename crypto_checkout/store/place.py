@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from crypto_checkout.core.errors import FatalError
+
 _SHOWN = frozenset({"host", "port"})
 
 FILE = "checkout.db"
@@ -23,6 +25,16 @@ class DatabaseServer:
 
     def __repr__(self) -> str:
         return f"DatabaseServer({self}, {self.folder})"
+
+
+def refuse_without_driver(server: DatabaseServer) -> None:
+    """Raise FatalError if what speaks to a server isn't installed."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise FatalError(
+            f"{server} needs a package that is not installed: pip install 'crypto-checkout[postgresql]' ({error})."
+        ) from error
 
 
 def path_of(place: Path | DatabaseServer) -> Path:

@@ -1,5 +1,7 @@
 """`crypto-checkout` with its database on a real PostgreSQL server."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from crypto_checkout.app.urls import place
+from crypto_checkout.config import Config
+from crypto_checkout.core.errors import FatalError
 from tests.support.postgresql import PostgresqlServer
 from tests.support.server import Server, command
 
@@ -105,6 +110,19 @@ def test_a_server_that_is_not_there_is_told_with_what_to_check(tmp_path: Path) -
     assert f"postgresql://ada:***@/shop?host={tmp_path} can't be used" in refused.stderr
     assert "hush" not in refused.stderr
     assert "psql with the same URL" in refused.stderr
+
+
+def test_without_the_package_that_speaks_to_servers_it_says_which_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    config = Config.model_validate({"database": {"url": "postgresql://ada@/shop"}})
+    with pytest.raises(FatalError, match=r"pip install 'crypto-checkout\[postgresql\]'"):
+        place(config)
+
+
+def test_with_a_file_nothing_of_it_is_loaded(tmp_path: Path) -> None:
+    code = "import sys, crypto_checkout.app.server, crypto_checkout.cli; print('psycopg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_data_is_in_the_database(tmp_path: Path, url: str) -> None:

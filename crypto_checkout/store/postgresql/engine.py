@@ -29,7 +29,8 @@ class _Worker:
     """A thread and its session."""
 
     def __init__(self, connect: Callable[[], PostgresqlConnection], name: str) -> None:
-        self.waiting = 0
+        self._started = 0  # changed on the event loop only
+        self._finished = 0  # and this on the thread
         self._connect = connect
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"postgresql {name}")
         self._connection: PostgresqlConnection | None = None
@@ -37,8 +38,12 @@ class _Worker:
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run a function of this worker on its thread, which finishes it even if the caller is cancelled."""
-        self.waiting += 1
+        self._started += 1
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._counted, work, *arguments))
+
+    def waiting(self) -> int:
+        """Return how many functions run or wait."""
+        return self._started - self._finished
 
     def connection(self) -> PostgresqlConnection:
         """Return the session, a new one if it was lost. Raises DatabaseFailed."""
@@ -66,7 +71,7 @@ class _Worker:
         try:
             return work(self, *arguments)
         finally:
-            self.waiting -= 1
+            self._finished += 1
 
 
 class PostgresqlEngine:
@@ -110,7 +115,7 @@ class PostgresqlEngine:
     async def read(self, work: Callable[[ReadUnit], T], clock: Clock, *, quick: bool) -> T:
         """Run a unit in one snapshot on a reader's thread. One whose session was lost before runs again."""
         del quick
-        reader = min(self._readers, key=lambda reader: reader.waiting)
+        reader = min(self._readers, key=_Worker.waiting)
         return await reader.run(_read, work, clock)
 
     def version(self) -> int | None:
@@ -148,7 +153,7 @@ class PostgresqlEngine:
                 await self._look()
 
     async def _look(self) -> None:
-        reader = min(self._readers, key=lambda reader: reader.waiting)
+        reader = min(self._readers, key=_Worker.waiting)
         started = time.monotonic()
         snapshot = await reader.run(_snapshot)
         if snapshot != self._snapshot:
