@@ -68,7 +68,7 @@ def words_in(code: CodeType) -> Iterator[bool]:
         if isinstance(each, CodeType):
             yield from words_in(each)
         elif isinstance(each, str):
-            yield each.lstrip().startswith(WORDS_OF_SQLITE)
+            yield each.lstrip().startswith(WORDS_OF_SQLITE) or "FROM pragma_" in each
 
 
 def is_of_tests(thing: Any) -> bool:

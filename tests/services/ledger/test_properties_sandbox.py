@@ -405,7 +405,7 @@ class Life(RuleBasedStateMachine):
         """Hold that no session's status depends on refunds."""
 
         def statuses(unit: ReadUnit) -> list[Any]:
-            query = "SELECT id, status, status_reason, paid_at, accepted_units FROM checkout_sessions"
+            query = "SELECT id, status, status_reason, paid_at, accepted_units FROM checkout_sessions ORDER BY seq"
             return [tuple(row) for row in unit.all(query)]
 
         before = self.run(self.db.read(statuses))
@@ -913,7 +913,7 @@ class Life(RuleBasedStateMachine):
 
     def judging_again_changes_nothing(self) -> None:
         def everything(unit: ReadUnit) -> list[Any]:
-            queries = ("SELECT * FROM checkout_sessions", "SELECT * FROM events", "SELECT * FROM payments")
+            queries = [f"SELECT * FROM {table} ORDER BY seq" for table in ("checkout_sessions", "events", "payments")]  # noqa: S608 - as written here
             return [tuple(row) for query in queries for row in unit.all(query)]
 
         def judge(unit: WriteUnit) -> None:

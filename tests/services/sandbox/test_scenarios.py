@@ -343,7 +343,7 @@ async def test_an_idle_sandbox_writes_nothing(tmp_path: Path) -> None:
         await pay(app.api, await ask(app.api), scenario="exact")
 
         def version(unit: Any) -> int:
-            return int(unit.one("SELECT TOTAL(seq) + (SELECT number FROM chain_cursors) AS at FROM events")["at"])
+            return int(unit.one("SELECT SUM(seq) + (SELECT number FROM chain_cursors) AS at FROM events")["at"])
 
         before = await app.opened.db.read(version)
         for _ in range(20):
