@@ -61,7 +61,7 @@ class _Worker:
     async def close(self) -> None:
         """Close the session after what is running."""
         await self.run(_Worker._close)
-        self._thread.shutdown(wait=False)
+        self._thread.shutdown()
 
     def _close(self) -> None:
         if self._connection is not None:
