@@ -39,6 +39,7 @@ WITHOUT_CODE = frozenset(
         "receipts",
         "reliability",
         "speed",
+        "postgresql",
         "standby",
         "statuses",
         "threat-model",
