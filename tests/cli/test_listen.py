@@ -189,7 +189,7 @@ def test_it_survives_the_end_of_the_server_and_misses_nothing(tmp_path: Path) ->
         assert told(receiver) == links
 
 
-def test_it_goes_on_after_the_database_was_put_back_from_a_copy(tmp_path: Path) -> None:
+def test_no_database_is_put_back_beneath_it(tmp_path: Path) -> None:
     with Receiver() as receiver, Server(tmp_path) as server:
         key = server.key
         assert command(tmp_path, "backup", "copy.db").returncode == 0
@@ -197,15 +197,14 @@ def test_it_goes_on_after_the_database_was_put_back_from_a_copy(tmp_path: Path) 
             links = sell(server, key, 5)
             listener.wait_until(lambda: len(told(receiver)) == len(links), "forward what came before")
             assert server.stop() == 0
-            assert command(tmp_path, "restore", "copy.db").returncode == 0
-            with Server(tmp_path) as again:
-                links += sell(again, key, 2)
-                listener.wait_until(lambda: len(told(receiver)) == len(links), "forward what came after")
-                assert told(receiver) == links
-                assert again.stop() == 0
+            refused = command(tmp_path, "restore", "copy.db")
+            assert (refused.returncode, "`crypto-checkout listen`" in refused.stderr) == (1, True)
             assert listener.stop() == 0
-            # It left the new database alone, though it had the old one open.
-            assert command(tmp_path, "backup", "again.db").returncode == 0
+        assert command(tmp_path, "restore", "copy.db").returncode == 0
+        with Server(tmp_path) as again, listening(tmp_path, receiver.url) as listener:
+            links += sell(again, key, 2)
+            listener.wait_until(lambda: len(told(receiver)) == len(links), "forward what came after")
+            assert told(receiver) == links
 
 
 def test_an_answer_is_the_end_whatever_it_is(server: Server, folder: Path) -> None:

@@ -58,6 +58,7 @@ class PostgresqlServer:
         self._settings = {**_SETTINGS, **settings}
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
+        self._has_template = False
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
@@ -100,9 +101,10 @@ class PostgresqlServer:
 
     def new_database(self, folder: Path) -> DatabaseServer:
         """Make a migrated database, by a copy."""
-        if not self._made:
+        if not self._has_template:
             self.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
             schema.migrate(DatabaseServer(self.url(_TEMPLATE), folder))
+            self._has_template = True
         self._made += 1
         name = f"test_{self._made}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")

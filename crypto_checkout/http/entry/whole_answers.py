@@ -34,8 +34,9 @@ def offered(scope: Scope) -> Write | None:
 def _write(cycle: RequestResponseCycle, status: int, headers: Sequence[Header], body: bytes) -> bool:
     if not cycle.keep_alive or cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
         return False
-    lines = b"\r\n".join([b": ".join(header) for header in headers])
-    line_breaks = 2 * (len(headers) - 1)
+    complete = [*cycle.default_headers, *headers]  # with the date
+    lines = b"\r\n".join([b": ".join(header) for header in complete])
+    line_breaks = 2 * (len(complete) - 1)
     if len(lines) - len(lines.translate(None, _CONTROLS)) != line_breaks or cycle.transport.is_closing():
         return False
     is_bodiless = status in _BODILESS or cycle.scope["method"] == "HEAD"

@@ -72,7 +72,9 @@ async def answered(request: bytes, status: int, headers: Sequence[Header], *, wh
 def protocol_of(app: ASGIApp) -> GuardedProtocol:
     config = uvicorn.Config(app, http=GuardedProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
-    return GuardedProtocol(config=config, server_state=ServerState(), app_state={})
+    state = ServerState()
+    state.default_headers = [(b"date", b"Tue, 01 Dec 2026 00:00:00 GMT")]  # as uvicorn sets them each second
+    return GuardedProtocol(config=config, server_state=state, app_state={})
 
 
 def asked(method: str = "GET", *headers: str, version: str = "1.1") -> bytes:
