@@ -37,6 +37,7 @@ def expires_at(api: httpx.Client) -> datetime:
     return moments.from_text(session.json()["expiresAt"])
 
 
+@pytest.mark.heavy  # libfaketime tells the true time now and then
 def test_a_clock_set_back_while_it_runs_and_wrong_at_the_next_start_takes_no_time_from_payers(
     anvil: Callable[..., Anvil], tmp_path: Path
 ) -> None:
