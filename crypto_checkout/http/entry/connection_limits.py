@@ -34,6 +34,8 @@ log = get_logger("http")
 
 REQUEST_SECONDS = 30.0
 WRITE_SECONDS = 30.0
+LINGER_SECONDS = 5.0
+MOST_PASSED_OVER = 4 * 1024 * 1024
 MOST_HEAD_BYTES = 128 * 1024
 MOST_QUEUED = 8
 MOST_PER_CLIENT = 256
@@ -69,6 +71,10 @@ class GuardedProtocol(HttpToolsProtocol):
     taken, a new connection gets the place of the one that has waited longest for its next request; it is refused if
     all of them are at work. An open connection is closed when a request takes too long to arrive, its head is too
     large, more than a few requests are queued, or the client takes nothing of its answers for too long.
+
+    Where an answer ends the connection before the whole request has come, as a refusal may, the rest is read and
+    passed over until the client closes, for a few seconds and megabytes at most: a close at once would reset the
+    connection, and a client that is still sending, as nginx with a long body, would lose the answer (RFC 9112, 9.6).
     """
 
     most_connections = 512
@@ -76,6 +82,7 @@ class GuardedProtocol(HttpToolsProtocol):
     trusted_proxies: Sequence[Network] = ()
     request_seconds = REQUEST_SECONDS
     write_seconds = WRITE_SECONDS
+    linger_seconds = LINGER_SECONDS
 
     _open: ClassVar[Counter[str]] = Counter()
     _entropy: ClassVar[Entropy] = Entropy()
@@ -89,6 +96,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _is_in_head = False
     _is_in_message = False
+    _is_lingering = False
+    _passed_over = 0
     _watch: asyncio.TimerHandle | None = None
     _unsent_bytes = 0
     _has_progress = False
@@ -121,6 +130,11 @@ class GuardedProtocol(HttpToolsProtocol):
         It replaces uvicorn's own method, which logs a line for each, and writes its refusal in the place of the answer
         to an earlier request.
         """
+        if self._is_lingering:
+            self._passed_over += len(data)
+            if self._passed_over > MOST_PASSED_OVER:
+                self.transport.close()
+            return
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -175,10 +189,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """
 
         def until_closed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            def send_while_open(message: Message) -> Awaitable[None]:
+            async def send_while_open(message: Message) -> None:
                 if self.transport.is_closing():
                     cycle.disconnected = True
-                return send(message)
+                is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+                lingers = is_last and cycle.more_body and not cycle.keep_alive
+                if lingers:
+                    cycle.keep_alive = True  # or uvicorn would close the connection; the headers said that it ends
+                await send(message)
+                if lingers:
+                    self._linger()
 
             return app(scope, receive, send_while_open)
 
@@ -267,7 +287,22 @@ class GuardedProtocol(HttpToolsProtocol):
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body))
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """End what is sent, pass over what still comes, and close soon: sooner if a new connection needs the place."""
+        if self.transport.is_closing():
+            return
+        self._is_lingering = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # nothing of it is sent any more
+            cycle.message_event.set()
+        self.transport.write_eof()
+        self._idle[self] = None
+        self._unset_keepalive_if_required()
+        self._cancel_deadline()
+        self._deadline = self.loop.call_later(self.linger_seconds, self._time_out)
 
 
 class _TooManyQueued(Exception):

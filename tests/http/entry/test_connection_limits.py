@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import select
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -138,6 +139,69 @@ def test_the_answer_to_a_request_is_never_that_to_the_garbage_behind_it(server: 
     with connect(server) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\ngarbage\r\n\r\n")
         assert b"HTTP/1.1 400" not in read_to_end(connection)
+
+
+# --- an answer before the whole request ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"PATCH /api/v1/payment_links/x HTTP/1.0\r\nContent-Length: 600000\r\n\r\n", 401),  # as nginx sends it
+        (b"POST /api/v1/payment_links HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 600000\r\n\r\n", 401),
+        (b"GET /healthz HTTP/1.1\r\nHost x\r\n", 400),
+    ],
+    ids=["by HTTP/1.0", "on a connection that ends", "to no request"],
+)
+def test_an_answer_before_the_whole_request_reaches_a_client_that_sends_on(
+    server: Server, head: bytes, status: int
+) -> None:
+    with connect(server) as connection:
+        connection.sendall(head)
+        select.select([connection], [], [], 20)  # it is answered
+        for _ in range(6):
+            connection.sendall(b" " * 100_000)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    assert received.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_who_sends_on_for_too_long_after_an_answer_is_closed() -> None:
+    class Hasty(Guarded):
+        linger_seconds = 0.2
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def test() -> None:
+        async with listening(Hasty, app) as server:
+            reader, writer = await server.connect()
+            writer.write(b"POST / HTTP/1.0\r\nContent-Length: 600000\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 401")
+            writer.write(b" ")
+            assert server.state.connections
+            await until(lambda: not server.state.connections, "close")
+
+    on_uvloop(test)
+
+
+def test_a_connection_that_lingers_gives_its_place_to_a_new_one() -> None:
+    class Few(Guarded):
+        most_connections = 1
+        trusted_proxies = (ip_network("127.0.0.0/8"),)
+
+    async def test() -> None:
+        async with listening(Few) as server:
+            reader, writer = await server.connect()
+            writer.write(b"garbage\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+            reader, writer = await server.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 204")
+
+    on_uvloop(test)
 
 
 # --- too many requests on one connection -----------------------------------------------------------------------------
