@@ -2,12 +2,11 @@
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from crypto_checkout.client import verify_webhook
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 from tests.support.server import PROGRAM, Server, command, environment, new_database
 from tests.support.waiting import WAIT_SECONDS, wait_until
@@ -117,12 +117,6 @@ def sell(server: Server, key: str | None, times: int = 1) -> list[str]:
 def told(receiver: Receiver) -> list[str]:
     """Return the links that the receiver was told of, in order."""
     return [event["data"]["id"] for event in receiver.events("payment_link.created")]
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def test_an_event_arrives_signed_in_both_ways_and_is_shown_with_the_answer(server: Server, folder: Path) -> None:

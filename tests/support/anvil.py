@@ -18,11 +18,11 @@ from typing import Any, Literal, Self
 
 import httpx
 
-from tests.support.waiting import wait_until
+from tests.support.ports import free_port
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
-STOP_SECONDS = 30
 LATER_SECONDS = 60
 
 Mining = Literal["auto", "manual"] | int
@@ -56,9 +56,9 @@ class Anvil:
         self._runs = itertools.count(1)
         self._ids = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(timeout=30, trust_env=False)
+        self._client = httpx.Client(timeout=WAIT_SECONDS, trust_env=False)
         try:
-            self.port = self._start(0)
+            self.port = self._start(free_port())
             self.accounts: list[str] = self.rpc("eth_accounts")
         except BaseException:
             self.close()
@@ -110,10 +110,10 @@ class Anvil:
             return
         # A kept-alive connection to the dead node would make the first call after its return fail.
         self._client.close()
-        self._client = httpx.Client(timeout=30, trust_env=False)
+        self._client = httpx.Client(timeout=WAIT_SECONDS, trust_env=False)
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(WAIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

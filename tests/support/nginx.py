@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.ports import free_port
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 _MAIN = """
@@ -43,7 +44,7 @@ class Nginx:
     """A running nginx; `urls` has where each of its sites answers, `sites` are their lines within `server { … }`."""
 
     def __init__(self, program: Path, folder: Path, sites: Mapping[str, str], server_url: str) -> None:
-        ports = _free_ports(len(sites))
+        ports = [free_port() for _ in sites]
         self.urls = {name: f"http://127.0.0.1:{port}" for name, port in zip(sites, ports, strict=True)}
         blocks = [
             f"server {{ listen 127.0.0.1:{port}; {site} }}" for port, site in zip(ports, sites.values(), strict=True)
@@ -68,14 +69,6 @@ class Nginx:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._process.terminate()
         self._process.wait(WAIT_SECONDS)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _answers(port: int) -> bool:

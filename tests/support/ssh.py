@@ -3,13 +3,13 @@
 import getpass
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from crypto_checkout.http.docs.contents import guide_text
+from tests.support.ports import free_port
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 
@@ -31,8 +31,7 @@ class SshServer:
         key = folder / "host-key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
         self.host_key = " ".join(key.with_suffix(".pub").read_text("utf-8").split()[:2])
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         (match,) = re.findall(r"```sshd_config\n(.*?)```", guide_text("standby", ""), re.DOTALL)
         (folder / "config").write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {key}\nPidFile none\nUsePAM no\nStrictModes no\n"

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import subprocess
 import sys
 import traceback
@@ -36,6 +35,7 @@ from tests.support.nodes import (
     running,
     saying,
 )
+from tests.support.ports import free_port
 from tests.support.waiting import WAIT_SECONDS
 
 CHAIN_ID = 1
@@ -93,12 +93,6 @@ async def failure_of(rpc: Rpc, method: str = "who") -> ProviderFailed:
     with pytest.raises(ProviderFailed) as caught:
         await call(rpc, method, [])
     return caught.value
-
-
-def unused_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 # What comes back
@@ -327,7 +321,7 @@ async def test_a_slow_answer_is_none(behave: Behaviour) -> None:
 
 
 async def test_where_nobody_listens_the_next_provider_is_asked() -> None:
-    async with running(answering(SECOND)) as node, rpc_to(f"http://127.0.0.1:{unused_port()}", node.url) as rpc:
+    async with running(answering(SECOND)) as node, rpc_to(f"http://127.0.0.1:{free_port()}", node.url) as rpc:
         assert await call(rpc, "who", []) == "second"
         assert rpc.providers[0].last_error == "can't connect, or the connection broke"
 
@@ -499,9 +493,9 @@ async def test_a_provider_that_does_not_name_its_chain_is_not_believed(said: Any
 
 
 async def test_what_comes_back_after_an_outage_has_to_name_its_chain_again() -> None:
-    async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
+    port = free_port()
+    async with running(answering(RESULTS), port=port) as node, rpc_to(node.url) as rpc:
         assert await call(rpc, "who", []) == "first"
-        port = node.port
         await rpc.close()
     other_chain = {**RESULTS, "eth_chainId": "0x5"}
     with pytest.raises(ProviderFailed, match="can't connect"):

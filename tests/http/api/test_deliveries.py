@@ -1,7 +1,6 @@
 """Deliveries through the API: secrets rotate while both sign, deliveries are listed, what was missed is sent again."""
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from crypto_checkout.core.webhooks.endpoint import MOST_OLD_SECRETS
 from crypto_checkout.services.webhooks.deliveries import MOST_TESTS
 from crypto_checkout.store import secret_key
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
+from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver
 from tests.support.waiting import until
 
@@ -28,12 +28,6 @@ async def deliveries(app: App, endpoint_id: str, **query: Any) -> list[dict[str,
     page = await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries", **query)
     data: list[dict[str, Any]] = page["data"]
     return data
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 # --- rotation --------------------------------------------------------------------------------------------------------
@@ -205,7 +199,7 @@ async def _status(app: App, endpoint_id: str, status: str) -> bool:
 
 
 async def test_a_failed_attempt_says_why_and_when_the_next_one_is(app: App) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/hook"
+    url = f"http://127.0.0.1:{free_port()}/hook"
     endpoint = await made(app.api, ENDPOINTS, {"url": url, "events": ["payment_link.created"]})
     await made(app.api, LINKS, LINK)
 
@@ -385,7 +379,7 @@ async def test_few_tries_wait_for_their_answers_at_once(app: App) -> None:
 
 
 async def test_a_try_of_an_endpoint_that_is_not_there_tells_so(app: App) -> None:
-    url = f"http://127.0.0.1:{closed_port()}/hook"
+    url = f"http://127.0.0.1:{free_port()}/hook"
     endpoint = await made(app.api, ENDPOINTS, {"url": url, "events": ["*"]})
     answer = (await app.api.post(f"{ENDPOINTS}/{endpoint['id']}/test")).json()
     assert (answer["succeeded"], answer["attempt"]["statusCode"]) == (False, None)

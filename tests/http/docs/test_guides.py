@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from crypto_checkout.services.reporting import config_snippets
 from scripts.benchmarks import orders, requests
 from tests.conftest import found
 from tests.http.docs.test_pages import STEP_BY_STEP, TEXTS
+from tests.support.ports import free_port
 from tests.support.server import Server
 from tests.support.shop import FRESH_XPUB
 
@@ -74,12 +74,9 @@ def run(folder: Path, text: str, key: str, **variables: str) -> None:
 def test_the_shop_of_the_guide_works_and_every_failure_goes_as_told(tmp_path: Path, language: str) -> None:
     if language == "javascript":
         found("node", shutil.which("node"), "there is no Node.js")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     with Server(tmp_path) as server:
         assert server.key is not None
-        text = guide_text("integrate", server.url).replace("8000", port)
+        text = guide_text("integrate", server.url).replace("8000", str(free_port()))
         for info, content in blocks(text):
             _, _, file = info.partition(" ")
             if file:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from crypto_checkout.http.api.operations import PREFIX
 from tests.support import foreign
+from tests.support.ports import free_port
 from tests.support.server import Server
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
@@ -142,9 +142,7 @@ def test_spectral_has_no_warnings(document: Path, tmp_path: Path) -> None:
 @contextlib.contextmanager
 def proxy(tool: Path, document: Path, server: Server) -> Iterator[httpx.Client]:
     """Run Prism before a server; it adds a header to every answer that breaks the document, or whose request does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = document.with_name("prism.log")
     with log.open("wb") as output:
         command = [str(tool), "proxy", str(document), server.url, "--port", str(port)]
