@@ -20,7 +20,7 @@ from tests.support.anvil import Anvil
 from tests.support.machine import booted
 from tests.support.server import KEY, LISTENING, command
 from tests.support.shop import FRESH_XPUB
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.process]
 
@@ -65,7 +65,7 @@ def serving(before: Sequence[str | Path], folder: Path) -> Iterator[httpx.Client
         assert url is not None, text
         assert key is not None, text
         headers = {"Authorization": f"Bearer {key[0]}"}
-        with httpx.Client(base_url=url[1], headers=headers, timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=url[1], headers=headers, timeout=WAIT_SECONDS, trust_env=False) as client:
             yield client
     finally:
         process.terminate()
@@ -191,7 +191,10 @@ def test_it_installs_itself_and_a_newer_one_takes_its_place(program: Path, tmp_p
         assert key is not None, first
         assert url is not None, first
         headers = {"Authorization": f"Bearer {key[0]}"}
-        with machine.network(), httpx.Client(base_url=url[1], headers=headers, timeout=30, trust_env=False) as client:
+        with (
+            machine.network(),
+            httpx.Client(base_url=url[1], headers=headers, timeout=WAIT_SECONDS, trust_env=False) as client,
+        ):
             get_paid(client)
         assert machine.run(installed, "install").stdout.startswith("Nothing to do")
 
@@ -203,7 +206,10 @@ def test_it_installs_itself_and_a_newer_one_takes_its_place(program: Path, tmp_p
         assert machine.path(f"{installed}.previous").read_bytes() == program.read_bytes()
         log = machine.run("journalctl", "--unit=crypto-checkout", "--output=cat").stdout
         assert log.count("Stopped. Everything is saved.") == 1
-        with machine.network(), httpx.Client(base_url=url[1], headers=headers, timeout=30, trust_env=False) as client:
+        with (
+            machine.network(),
+            httpx.Client(base_url=url[1], headers=headers, timeout=WAIT_SECONDS, trust_env=False) as client,
+        ):
             assert client.get("/api/v1/checkout_sessions").raise_for_status().json()["data"]
             get_paid(client)
 

@@ -7,9 +7,10 @@ import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.support import chromium
+from tests.support.waiting import WAIT_SECONDS
 
 # A page that takes longer than this is broken, not slow.
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=1000 * WAIT_SECONDS)
 
 
 @pytest.fixture(scope="package")

@@ -58,10 +58,10 @@ def test_the_page_follows_the_payment_by_itself_and_leads_back_to_the_shop(serve
         page.goto(url_of(server, session))
         paid = server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay").json()
         assert paid["status"] == "detected"
-        expect(page.get_by_role("main")).to_contain_text("Payment complete", timeout=15_000)
+        expect(page.get_by_role("main")).to_contain_text("Payment complete")
         back = page.get_by_role("link", name="Back to the shop")
         assert back.get_attribute("href") == f"{shop.url}?order={session['id']}"
-        page.wait_for_url(f"{shop.url}?order={session['id']}", timeout=15_000)
+        page.wait_for_url(f"{shop.url}?order={session['id']}")
 
 
 def test_a_visit_to_a_link_pays_without_javascript(server: Server, browser: Browser) -> None:

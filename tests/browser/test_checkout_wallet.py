@@ -68,7 +68,7 @@ def test_the_wallet_pays_exactly_what_is_asked_for(shop: Shop, page: Page, walle
         {"from": wallet.account, "to": session["address"], "value": hex(int(session["amount"]["units"]))}
     ]
     shop.node.mine(3)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
     paid = received(shop, session)
     assert (paid["status"], paid["txHash"]) == ("paid", wallet.hashes[0])
     assert paid["amountReceived"] == session["amount"]
@@ -81,7 +81,7 @@ def test_a_token_is_paid_by_a_call_of_its_contract(shop: Shop, page: Page) -> No
     press(page)
     expect(page.locator("#wallet-state")).to_contain_text("Sent.")
     shop.node.mine(3)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
     assert received(shop, session)["amountReceived"] == session["amount"]
 
 

@@ -106,7 +106,7 @@ def test_no_app_is_offered_for_test_money_nor_once_all_is_paid(shop: Shop, phone
     expect(phone.locator("#apps")).to_be_visible()
     shop.pay(session)
     shop.node.mine(3)
-    expect(phone.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Payment complete")
     expect(phone.locator("#apps")).to_have_count(0)
 
 
@@ -160,7 +160,7 @@ def test_in_the_apps_browser_the_button_pays_and_no_app_is_offered(shop: Shop, p
     phone.get_by_role("button", name="Pay with Fake Wallet").tap()
     expect(phone.locator("#wallet-state")).to_contain_text("Sent.")
     shop.node.mine(3)
-    expect(phone.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Payment complete")
     expect(phone.get_by_role("link", name="Back to the shop")).to_have_attribute("href", "https://shop.example/thanks")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.dashboard import PASSWORD, SET_UP_LINK
 from tests.support.server import PROGRAM, Server, environment, new_database
+from tests.support.waiting import WAIT_SECONDS
 
 OTHER_PASSWORD = "seven lamps over gdansk"
 
@@ -35,7 +36,9 @@ def link(server: Server) -> str | None:
 
 
 def browser(server: Server) -> httpx.Client:
-    return httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, timeout=30, trust_env=False)
+    return httpx.Client(
+        base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, timeout=WAIT_SECONDS, trust_env=False
+    )
 
 
 def test_each_start_prints_a_link_of_its_own_until_there_is_a_password(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_on_a_terminal_it_asks_twice_and_shows_nothing_of_it(tmp_path: Path) -> 
         shown = ""
         for prompt in ("New password", "Repeat the password"):
             while not shown.rpartition("\n")[2].strip().endswith(":") or prompt not in shown:
-                if not select.select([ours], [], [], 60)[0]:
+                if not select.select([ours], [], [], WAIT_SECONDS)[0]:
                     process.kill()
                     pytest.fail(f"it never asks {prompt!r}: {shown}")
                 shown += os.read(ours, 1000).decode()

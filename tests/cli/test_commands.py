@@ -7,6 +7,7 @@ import click
 
 from crypto_checkout.cli import main
 from tests.cli.test_serve import HEAVY
+from tests.support.waiting import WAIT_SECONDS
 
 PROGRAM = """
 import sys
@@ -64,5 +65,7 @@ def test_every_command_that_lists_takes_json() -> None:
 
 def test_nothing_heavy_is_imported_for_the_help_of_any_command() -> None:
     program = PROGRAM.replace("{HEAVY}", f"{{*{HEAVY!r}}}")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
+    )
     assert done.stdout.splitlines()[-1] == "imported:"

@@ -25,6 +25,7 @@ from crypto_checkout.store.data_folder import restore
 from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, SPREAD, Skip
 from tests.support.dashboard import PASSWORD, SET_UP_LINK
 from tests.support.server import Server, command
+from tests.support.waiting import WAIT_SECONDS
 
 Run = Callable[..., Result]
 
@@ -273,7 +274,9 @@ def test_a_login_of_the_copy_lets_nobody_in(tmp_path: Path, run: Run) -> None:
     with Server(tmp_path) as server:
         link = SET_UP_LINK.search(server.output)
         assert link is not None
-        with httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, trust_env=False) as owner:
+        with httpx.Client(
+            base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, timeout=WAIT_SECONDS, trust_env=False
+        ) as owner:
             body = {"token": link[1], "password": PASSWORD, "again": PASSWORD}
             assert owner.post("/set-up", data=body).status_code == 303
             stolen = dict(owner.cookies)
@@ -283,9 +286,13 @@ def test_a_login_of_the_copy_lets_nobody_in(tmp_path: Path, run: Run) -> None:
     assert done.exit_code == 0, done.output
     assert "Logins to the dashboard have ended" in done.output
     with Server(tmp_path) as server:
-        with httpx.Client(base_url=f"{server.url}/dashboard", cookies=stolen, trust_env=False) as thief:
+        with httpx.Client(
+            base_url=f"{server.url}/dashboard", cookies=stolen, timeout=WAIT_SECONDS, trust_env=False
+        ) as thief:
             assert thief.get("/test/settings").status_code == 303
-        with httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, trust_env=False) as owner:
+        with httpx.Client(
+            base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, timeout=WAIT_SECONDS, trust_env=False
+        ) as owner:
             assert owner.post("/sign-in", data={"password": PASSWORD}).headers["location"] == "/dashboard"
 
 
@@ -311,6 +318,7 @@ input()
 """
 WRITES = """
 import sqlite3, sys
+from tests.support.waiting import WAIT_SECONDS
 c = sqlite3.connect(sys.argv[1])
 c.execute('UPDATE wallets SET next_index = 12')
 c.commit()

@@ -23,6 +23,7 @@ from crypto_checkout.cli.init import init
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.config import example, load
 from crypto_checkout.core.address import checksum
+from tests.support.waiting import WAIT_SECONDS
 from tests.support.wallets import xpub_of
 
 COLD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
@@ -338,7 +339,7 @@ class Terminal:
 
     def read_until(self, text: str) -> str:
         """Wait for a text; give what was shown up to it since the last call."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + WAIT_SECONDS
         while text not in self.seen:
             ready, _, _ = select.select([self.end], [], [], max(0, deadline - time.monotonic()))
             assert ready, f"{text!r} did not come, but {self.seen!r}"
@@ -367,7 +368,7 @@ def on_terminal(target: Path, *arguments: str) -> Iterator[Terminal]:
         yield Terminal(process, ours)
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=WAIT_SECONDS)
         os.close(ours)
 
 
@@ -387,7 +388,7 @@ def test_on_a_terminal_the_file_comes_only_after_two_words_were_read_back(target
         terminal.read_until("\x1b[2J")  # the words are wiped off the screen before they are asked for
         answer(terminal, words)
         shown = terminal.read_until("serve")
-        assert terminal.process.wait(timeout=30) == 0
+        assert terminal.process.wait(timeout=WAIT_SECONDS) == 0
 
     assert load(target, {}).wallet.xpub == xpub_of(" ".join(words))
     assert "Close this window" in shown
@@ -402,7 +403,7 @@ def test_wrong_words_write_nothing(target: Path) -> None:
             terminal.read_until("Word number")
             terminal.type("wrong\n")
         terminal.read_until("Nothing was written")
-        assert terminal.process.wait(timeout=30) == 1
+        assert terminal.process.wait(timeout=WAIT_SECONDS) == 1
 
     assert folder_of(target) == []
 
@@ -412,7 +413,7 @@ def test_an_interruption_writes_nothing(target: Path) -> None:
         terminal.read_until("written them down: ")
         terminal.type("\x04")
         terminal.read_until("Aborted!")
-        assert terminal.process.wait(timeout=30) == 1
+        assert terminal.process.wait(timeout=WAIT_SECONDS) == 1
 
     assert folder_of(target) == []
 
@@ -428,7 +429,7 @@ def test_an_own_wallet_is_asked_for_until_its_key_is_right(target: Path) -> None
         terminal.type(f"{XPUB}\n")
         terminal.read_until("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
         terminal.read_until("serve")
-        assert terminal.process.wait(timeout=30) == 0
+        assert terminal.process.wait(timeout=WAIT_SECONDS) == 0
 
     assert load(target, {}).wallet.xpub == XPUB
 
@@ -444,7 +445,7 @@ def test_one_address_is_taken_in_the_place_of_a_key(target: Path) -> None:
         terminal.type(f"{COLD}\n")
         terminal.read_until(f"Everything will go to {COLD}")
         terminal.read_until("collect setup")
-        assert terminal.process.wait(timeout=30) == 0
+        assert terminal.process.wait(timeout=WAIT_SECONDS) == 0
 
     assert load(target, {}).wallet.cold_address == COLD.lower()
 
@@ -456,6 +457,6 @@ def test_the_wallet_can_come_later(target: Path) -> None:
         terminal.read_until("Address or xpub (Enter to skip): ")
         terminal.type("\n")
         terminal.read_until("set [wallet] cold_address or xpub")
-        assert terminal.process.wait(timeout=30) == 0
+        assert terminal.process.wait(timeout=WAIT_SECONDS) == 0
 
     assert target.read_text() == example()

@@ -19,6 +19,7 @@ from tests.http.test_origins import TWO_COINS
 from tests.support import nginx
 from tests.support.nginx import Nginx
 from tests.support.server import Server
+from tests.support.waiting import WAIT_SECONDS
 
 GUIDE = (FOLDER / "proxies.md").read_text("utf-8")
 VISITORS = "proxy: X-Forwarded-For"
@@ -144,7 +145,7 @@ async def test_doctor_tells_another_server_behind_the_address_from_this_one(tmp_
 
 
 async def test_doctor_names_http_that_is_not_redirected(front: Nginx) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=WAIT_SECONDS, trust_env=False) as client:
         (check,) = await doctor.plain_http(client, front.urls["guide"].partition("//")[2])
         assert (check.name, check.mark) == ("proxy: http", "warn")
         assert await doctor.plain_http(client, "127.0.0.1:1") == []

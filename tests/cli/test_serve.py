@@ -73,7 +73,7 @@ def test_the_pages_of_a_first_session_are_where_the_server_listens(tmp_path: Pat
     with Server(tmp_path) as server:
         checkout_url = ask_for_session(server)["checkoutUrl"]
         assert checkout_url.startswith(server.url)
-        assert httpx.get(checkout_url, trust_env=False).status_code == 200
+        assert httpx.get(checkout_url, timeout=WAIT_SECONDS, trust_env=False).status_code == 200
 
 
 SOLD_ON_A_CHAIN = f"""

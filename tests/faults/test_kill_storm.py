@@ -16,6 +16,7 @@ from tests.support.anvil import Anvil
 from tests.support.receiver import Receiver
 from tests.support.server import Server, command, new_database
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB
+from tests.support.waiting import WAIT_SECONDS
 
 SHOPS = 3
 PRICE = {"amount": {"value": "3.00", "currency": "USD"}, "expiresInSeconds": 86_400}
@@ -73,7 +74,9 @@ class Storm:
 
     def _sell(self, url: str, is_over: threading.Event) -> None:
         dice = random.Random()
-        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {self.key}"}, trust_env=False) as api:
+        with httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {self.key}"}, timeout=WAIT_SECONDS, trust_env=False
+        ) as api:
             while not is_over.is_set():
                 with self._alone:
                     self.asked += 1

@@ -18,6 +18,7 @@ from tests.support.nodes import hanging, http, running_beside
 from tests.support.receiver import Receiver
 from tests.support.server import Server, command, new_database
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
+from tests.support.waiting import WAIT_SECONDS
 
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}, "expiresInSeconds": 86_400}
 BLOCK_SECONDS = 12
@@ -46,7 +47,9 @@ class Provider(Faults):
     def __init__(self, url: str, seed: int) -> None:
         super().__init__(url, seed, chance=0.0)
         # It is made here and used in another thread, so it keeps no connection that would be left open there.
-        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self._client = httpx.AsyncClient(
+            timeout=WAIT_SECONDS, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self.fault = "none"
 
     async def __call__(self, body: Any, writer: asyncio.StreamWriter) -> None:

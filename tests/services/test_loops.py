@@ -8,6 +8,7 @@ import structlog
 
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import Turn, every, pause
+from tests.support.waiting import WAIT_SECONDS
 
 LONG = 3600.0
 
@@ -32,7 +33,7 @@ def fail() -> None:
 
 async def loop(seconds: float, turn: Turn, woken: asyncio.Event | None = None) -> None:
     with suppress(asyncio.CancelledError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await every(seconds, turn, log=get_logger("loops"), failure="a turn failed", woken=woken)
 
 
@@ -73,7 +74,7 @@ async def test_a_pause_ends_when_it_is_over_or_woken() -> None:
     woken = asyncio.Event()
     await pause(0, woken)
     asyncio.get_running_loop().call_soon(woken.set)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         await pause(LONG, woken)
 
 
@@ -88,6 +89,6 @@ async def test_a_loop_ends_even_where_its_turn_swallows_the_cancellation() -> No
     task = asyncio.create_task(loop(LONG, turn))
     await began.wait()
     task.cancel()
-    ended, _ = await asyncio.wait([task], timeout=5)
+    ended, _ = await asyncio.wait([task], timeout=WAIT_SECONDS)
     task.cancel()
     assert ended == {task}

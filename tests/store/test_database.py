@@ -24,11 +24,11 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.support.kill_writer import WALLET, stored, take_index
 from tests.support.sqlite import on_writers_thread
+from tests.support.waiting import WAIT_SECONDS
 
-PATIENCE_SECONDS = 30
 TOOL = """
 import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 connection.execute("INSERT INTO wallets (wallet_id, next_index) VALUES ('tool', 0)")
 for _ in range(19):
     connection.execute("UPDATE wallets SET next_index = 0 WHERE wallet_id = 'tool'")
@@ -62,13 +62,13 @@ class Gate:
 
     def wait(self) -> None:
         self._reached.set()
-        assert self._open.wait(PATIENCE_SECONDS), "nobody opened the gate"
+        assert self._open.wait(WAIT_SECONDS), "nobody opened the gate"
 
     def open(self) -> None:
         self._open.set()
 
     async def reached(self) -> None:
-        assert await asyncio.to_thread(self._reached.wait, PATIENCE_SECONDS), "the unit never came"
+        assert await asyncio.to_thread(self._reached.wait, WAIT_SECONDS), "the unit never came"
 
 
 def held(gate: Gate) -> Callable[[WriteUnit], int]:
@@ -108,7 +108,7 @@ async def on_writer(db: Database, sql: str) -> Any:
 @contextmanager
 def other_process(path: Path) -> Iterator[sqlite3.Connection]:
     """Act as a command-line tool: SQLite treats another connection and another process alike."""
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_SECONDS)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)) as connection:
         yield connection
 
 
@@ -286,7 +286,7 @@ async def test_a_unit_is_stored_whole_when_its_caller_goes_away_in_the_middle(db
     with pytest.raises(asyncio.CancelledError):
         await writing
     gate.open()
-    await asyncio.wait_for(called.wait(), PATIENCE_SECONDS)
+    await asyncio.wait_for(called.wait(), WAIT_SECONDS)
     assert stored(path) == 1
 
 
@@ -380,7 +380,7 @@ async def test_a_callback_that_raises_is_reported_and_keeps_no_answer_back(db: D
     loop.set_exception_handler(lambda _, report: reports.append(report))
     try:
         units = [lambda unit: unit.after_commit(lambda: 1 // 0), take_index, take_index]
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             assert await asyncio.gather(*(db.write(unit) for unit in units)) == [None, 0, 1]
     finally:
         loop.set_exception_handler(handler)
@@ -391,7 +391,7 @@ async def test_stop_iteration_reaches_the_caller_as_an_error(db: Database) -> No
     def work(unit: ReadUnit) -> object:
         return next(iter(unit.all("SELECT id FROM events")))
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         with pytest.raises(RuntimeError, match="StopIteration"):
             await db.write(work)
         with pytest.raises(RuntimeError, match="StopIteration"):
@@ -427,7 +427,7 @@ async def test_callers_are_answered_although_the_writing_task_is_cancelled(db: D
         db._drain.cancel()
         await asyncio.sleep(0)
     gate.open()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert await asyncio.gather(*writing) == [0, 1]
     assert stored(path) == 2
 
@@ -437,7 +437,7 @@ async def test_callers_are_answered_although_the_writing_task_is_cancelled_befor
     await asyncio.sleep(0)
     assert db._drain is not None
     db._drain.cancel()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert await writing == 0
 
 
@@ -460,7 +460,7 @@ def test_the_end_of_the_loop_still_lets_tasks_write_their_last_words(path: Path)
                 await asyncio.sleep(0)
             for task in [*tasks, *filter(None, [db._drain])]:  # as asyncio.run does at its end
                 task.cancel()
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 await asyncio.wait(tasks)
 
     for turns in range(1, 60):
@@ -558,7 +558,7 @@ async def test_a_unit_waits_for_the_write_of_another_process(db: Database, path:
         tool.execute("BEGIN IMMEDIATE")
         tool.execute("INSERT INTO wallets (wallet_id, next_index) VALUES (:wallet, 0)", {"wallet": WALLET})
         writing = asyncio.create_task(db.write(take_index))
-        assert await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+        assert await asyncio.to_thread(begun.wait, WAIT_SECONDS)
         assert await db.read(count) == 0
         assert not writing.done()
         tool.execute("COMMIT")
@@ -589,7 +589,7 @@ async def test_another_process_gets_its_turn_while_the_server_writes_without_pau
     writers = [asyncio.create_task(write_on()) for _ in range(20)]
     await db.write(take_index)
     tool = await asyncio.create_subprocess_exec(sys.executable, "-c", TOOL, str(path))
-    assert await asyncio.wait_for(tool.wait(), PATIENCE_SECONDS) == 0
+    assert await asyncio.wait_for(tool.wait(), WAIT_SECONDS) == 0
     assert not any(writer.done() for writer in writers)
     for writer in writers:
         writer.cancel()

@@ -21,6 +21,7 @@ from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.services.upkeep.retention import Retention
 from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, RateClock, error, listed, made, open_app
 from tests.support.server import Server
+from tests.support.waiting import WAIT_SECONDS
 
 SESSIONS, LINKS, ENDPOINTS = "/checkout_sessions", "/payment_links", "/webhook_endpoints"
 CUSTOMERS = "/customers"
@@ -314,7 +315,7 @@ def killed_again_and_again(folder: Path, seed: int) -> int:
         for each in asking:
             each.start()
         try:
-            assert is_answered.wait(30), server.log
+            assert is_answered.wait(WAIT_SECONDS), server.log
             time.sleep(dice.random() * 0.05)  # the moment of the kill
         finally:
             server.process.kill()

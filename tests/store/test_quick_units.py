@@ -17,7 +17,6 @@ from crypto_checkout.store import group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.store.test_database import (
-    PATIENCE_SECONDS,
     Gate,
     count,
     held,
@@ -30,6 +29,7 @@ from tests.store.test_database import (
 )
 from tests.support.kill_writer import WALLET, stored, take_index
 from tests.support.sqlite import on_writers_thread
+from tests.support.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.sqlite
 
@@ -54,7 +54,7 @@ async def db(path: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture(autouse=True)
 def _slow_machines_commit_together_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "_MOST_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(group_commit, "_MOST_SECONDS", WAIT_SECONDS)
 
 
 def noting(threads: list[threading.Thread], work: Callable[[WriteUnit], int]) -> Callable[[WriteUnit], int]:
@@ -196,7 +196,7 @@ async def test_a_quick_write_waits_for_another_process_on_the_thread(db: Databas
 
         await on_writers_thread(db, lambda raw: raw.set_trace_callback(trace))
         writing = asyncio.create_task(db.write(noting(threads, take_index), quick=True))
-        assert await asyncio.to_thread(begun.wait, PATIENCE_SECONDS)
+        assert await asyncio.to_thread(begun.wait, WAIT_SECONDS)
         assert await db.read(count, quick=True) == 0
         assert not writing.done()
         tool.execute("COMMIT")
@@ -317,7 +317,7 @@ async def test_callers_are_answered_although_the_writing_task_is_cancelled_durin
         db._drain.cancel()
         await asyncio.sleep(0)
     gate.open()
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         outcomes = await asyncio.gather(*writing, later, return_exceptions=True)
         await called.wait()
     assert [type(outcomes[0]), *outcomes[1:]] == [asyncio.CancelledError, 1, 2]

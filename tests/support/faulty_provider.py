@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from tests.support.nodes import Behaviour, Node, http, running
+from tests.support.waiting import WAIT_SECONDS
 
 KINDS = (
     "honest", "honest", "honest", "honest", "lag", "null", "null block", "no logs", "change of mind", "other parent",
@@ -31,7 +32,7 @@ class Faults:
         self.seen: set[str] = set()
         self._url = url
         self._random = random.Random(seed)
-        self._client = httpx.AsyncClient(trust_env=False)
+        self._client = httpx.AsyncClient(timeout=WAIT_SECONDS, trust_env=False)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from crypto_checkout.chain.rpc.providers import Call, Rpc
+from tests.support.waiting import WAIT_SECONDS
 
 Behaviour = Callable[[Any, asyncio.StreamWriter], Awaitable[None]]
 """Answers one HTTP request, given its body's JSON."""
@@ -122,7 +123,7 @@ def running_beside(behave: Behaviour, *, heard: Callable[[str], None] = lambda _
     thread = Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        yield urls.get(timeout=30)
+        yield urls.get(timeout=WAIT_SECONDS)
     finally:
         loop.call_soon_threadsafe(is_over.set)
         thread.join()
@@ -163,7 +164,7 @@ def forwarding(url: str, results: Mapping[str, Any]) -> Behaviour:
 
     async def behave(body: Any, writer: asyncio.StreamWriter) -> None:
         calls = body if isinstance(body, list) else [body]
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=WAIT_SECONDS, trust_env=False) as client:
             answers = (await client.post(url, json=calls)).json()
         by_id = {answer["id"]: answer for answer in answers}
         answers = [_answer(results, call) if call["method"] in results else by_id[call["id"]] for call in calls]
@@ -181,7 +182,7 @@ def one_block_ahead(url: str, *, lies: Callable[[], bool] = lambda: True, traces
 
     async def behave(body: Any, writer: asyncio.StreamWriter) -> None:
         calls = body if isinstance(body, list) else [body]
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=WAIT_SECONDS, trust_env=False) as client:
 
             async def ask(*asked: Any) -> list[Any]:
                 answers = (await client.post(url, json=list(asked))).json()

@@ -13,6 +13,7 @@ from typing import Any
 from crypto_checkout.chain.sandbox.chain import ASSETS
 from tests.support.anvil import Anvil
 from tests.support.server import Server, command
+from tests.support.waiting import WAIT_SECONDS
 
 FRESH_XPUB = (
     "xpub6CLcSbQXwXdjxzKeNtchttVe4meRKxre671wrTL6V2CUDusTSP2Y1mRiphcTMaqowK9AB8QUvvdxKExtR6bF6RQkPqestupEaZR5fu6K9tZ"
@@ -142,7 +143,7 @@ class Shop:
             "recorded_at": session["createdAt"],
         }
         database = self._folder / "checkout-data" / "checkout.db"
-        with closing(sqlite3.connect(database, timeout=10, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(database, timeout=WAIT_SECONDS, isolation_level=None)) as connection:
             names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
             connection.execute(f"INSERT INTO unmatched_payments ({names}) VALUES ({places})", row)  # noqa: S608
 

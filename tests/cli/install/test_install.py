@@ -29,7 +29,7 @@ from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.backups.worker import to_line
 from tests.support.machine import Machine, booted
 from tests.support.server import KEY
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.process]
 
@@ -90,7 +90,10 @@ def get_paid(machine: Machine, key: str) -> str:
 def has_session(machine: Machine, key: str, session: str) -> bool:
     with machine.network():
         answer = httpx.get(
-            f"{URL}/api/v1/checkout_sessions/{session}", headers={"Authorization": f"Bearer {key}"}, trust_env=False
+            f"{URL}/api/v1/checkout_sessions/{session}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=WAIT_SECONDS,
+            trust_env=False,
         )
     return answer.is_success
 
@@ -98,7 +101,7 @@ def has_session(machine: Machine, key: str, session: str) -> bool:
 def answers(machine: Machine) -> bool:
     try:
         with machine.network():
-            return httpx.get(f"{URL}/healthz", trust_env=False).is_success
+            return httpx.get(f"{URL}/healthz", timeout=WAIT_SECONDS, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 
@@ -130,7 +133,7 @@ def test_it_installs_a_server_that_is_paid_and_repeating_changes_nothing(machine
     assert key is not None, done
     assert link is not None, done
     with machine.network():
-        assert httpx.get(link[0], trust_env=False).is_success
+        assert httpx.get(link[0], timeout=WAIT_SECONDS, trust_env=False).is_success
     session = get_paid(machine, key[0])
 
     before = shown(machine, "InvocationID")
@@ -396,7 +399,10 @@ def test_a_port_that_another_program_has_is_named_before_anything_is_done(machin
     )
     try:
         with machine.network():
-            wait_until(lambda: httpx.get(URL, trust_env=False).is_success if _connects() else False, "the other")
+            wait_until(
+                lambda: httpx.get(URL, timeout=WAIT_SECONDS, trust_env=False).is_success if _connects() else False,
+                "the other",
+            )
         failed = machine.run(PROGRAM, "install", "--yes", check=False)
         assert failed.returncode == 1
         assert "Another program listens on 127.0.0.1:4020" in failed.stderr
@@ -408,7 +414,7 @@ def test_a_port_that_another_program_has_is_named_before_anything_is_done(machin
 
 def _connects() -> bool:
     try:
-        httpx.get(URL, trust_env=False)
+        httpx.get(URL, timeout=WAIT_SECONDS, trust_env=False)
     except httpx.HTTPError:
         return False
     return True

@@ -25,6 +25,7 @@ from crypto_checkout.webhooks import signing
 from tests.conftest import found
 from tests.support.api import App
 from tests.support.server import Server
+from tests.support.waiting import WAIT_SECONDS
 
 PAGES = ("/docs", "/docs/api", "/docs/search", "/docs/search?q=webhook", *(f"/docs/{name}" for name in GUIDES))
 TEXTS = tuple(path.stem for path in sorted(FOLDER.glob("*.md")))
@@ -256,6 +257,8 @@ def test_the_javascript_of_the_guide_takes_what_is_signed_and_nothing_else(tmp_p
         """,
         "utf-8",
     )
-    done = subprocess.run([node, "try.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [node, "try.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=WAIT_SECONDS
+    )
     said = json.loads(done.stdout)
     assert said == {"good": "evt_1", "two": "evt_1", "forged": "not from our payment server", "old": "too old"}

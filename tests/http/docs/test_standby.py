@@ -22,7 +22,7 @@ from tests.conftest import found
 from tests.support.replica import find
 from tests.support.ssh import SshServer
 from tests.support.ssh import find as find_ssh
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 GUIDE = guide_text("standby", "")
 ROOT = Path(__file__).parents[3]
@@ -186,14 +186,14 @@ def url_of(machines: Machines, machine: str) -> str:
 
 def is_alive(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", trust_env=False).is_success
+        return httpx.get(f"{url}/healthz", timeout=WAIT_SECONDS, trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
 def sell(url: str, key: str, times: int) -> dict[str, str]:
     """Make sessions; return their addresses by their ids."""
-    with httpx.Client(headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=60) as client:
+    with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=WAIT_SECONDS, trust_env=False) as client:
         answers = [client.post(f"{url}/api/v1/checkout_sessions", json=NEW).json() for _ in range(times)]
     return {each["id"]: each["address"] for each in answers}
 
@@ -235,7 +235,7 @@ def test_the_commands_of_the_guide_bring_the_shop_to_the_standby(machines: Machi
     machines.run(start)
     url = url_of(machines, "standby")
     machines.run(doctor)
-    with httpx.Client(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
+    with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=WAIT_SECONDS, trust_env=False) as client:
         for session_id, address in given.items():
             assert client.get(f"{url}/api/v1/checkout_sessions/{session_id}").json()["address"] == address
     assert not {*sell(url, key, 5).values()} & {*given.values()}

@@ -25,6 +25,7 @@ from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses, client_address, is_local
 from tests.support.api import LINK, App, error, open_app
 from tests.support.server import Server
+from tests.support.waiting import WAIT_SECONDS
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 JSON = "application/json"
@@ -409,11 +410,13 @@ def exchanged(server: Server, head: str, headers: Mapping[str, str]) -> tuple[st
     """Send the head of a request and nothing more; return the answer, and whether the server closed."""
     url = urlsplit(server.url)
     lines = [f"{head} HTTP/1.1", "Host: shop.example", *(f"{name}: {value}" for name, value in headers.items())]
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=WAIT_SECONDS) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = b""
         while len(answer.partition(b"\r\n\r\n")[2]) < length(answer):
-            answer += connection.recv(65_536)
+            chunk = connection.recv(65_536)
+            assert chunk, f"it was closed after {answer!r}"
+            answer += chunk
         connection.settimeout(None if "connection: close" in answer.decode() else 0.05)
         try:
             is_closed = connection.recv(1) == b""
@@ -474,7 +477,7 @@ def test_the_answer_to_head_has_no_body(server: Server) -> None:
     headers = {"Authorization": f"Bearer {server.key}", "Connection": "close"}
     answer, _ = exchanged(server, "GET /api/v1/events/evt_1", headers)
     assert answer.partition("\r\n\r\n")[2]
-    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), timeout=WAIT_SECONDS) as connection:
         head = f"HEAD /api/v1/events/evt_1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {server.key}\r\n"
         connection.sendall(f"{head}Connection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
@@ -484,7 +487,7 @@ def test_the_answer_to_head_has_no_body(server: Server) -> None:
 
 def test_a_client_that_leaves_in_the_middle_of_a_body_leaves_no_trace_in_the_log(server: Server) -> None:
     before = server.log
-    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port), timeout=WAIT_SECONDS) as connection:
         head = f"POST /api/v1/payment_links HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {server.key}\r\n"
         connection.sendall(f"{head}Content-Type: {JSON}\r\nContent-Length: 100\r\n\r\n{{".encode())
     metrics_url = f"{server.url}/metrics"
@@ -495,7 +498,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_leaves_no_trace_in_the_log
 
 def test_the_log_has_the_traceback_of_a_fault_under_the_id_that_was_answered(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
-        with sqlite3.connect(tmp_path / "checkout-data" / "checkout.db", timeout=10) as other:
+        with sqlite3.connect(tmp_path / "checkout-data" / "checkout.db", timeout=WAIT_SECONDS) as other:
             other.execute("DROP TABLE payment_links")
         other.close()
         answer = server.api.get("/payment_links")

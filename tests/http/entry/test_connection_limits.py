@@ -24,7 +24,7 @@ from crypto_checkout.core import ids
 from crypto_checkout.http.entry import connection_limits
 from crypto_checkout.http.entry.connection_limits import GuardedProtocol as Guarded
 from tests.support.server import Server
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def connect(server: Server) -> socket.socket:
     parts = urlsplit(server.url)
-    return socket.create_connection((str(parts.hostname), parts.port or 80), timeout=20)
+    return socket.create_connection((str(parts.hostname), parts.port or 80), timeout=WAIT_SECONDS)
+
+
+def read_until(is_whole: Callable[[bytes], bool], connection: socket.socket) -> bytes:
+    received = b""
+    while not is_whole(received):
+        chunk = connection.recv(65536)
+        assert chunk, f"it was closed after {received!r}"
+        received += chunk
+    return received
 
 
 def read_to_end(connection: socket.socket) -> bytes:
@@ -80,9 +89,7 @@ def test_many_requests_on_one_connection_each_have_their_own_time(server: Server
     with connect(server) as connection:
         for _ in range(50):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            received = b""
-            while b'{"status":"ok"}' not in received:
-                received += connection.recv(65536)
+            received = read_until(lambda so_far: b'{"status":"ok"}' in so_far, connection)
             assert received.startswith(b"HTTP/1.1 200 OK")
 
 
@@ -158,7 +165,7 @@ def test_an_answer_before_the_whole_request_reaches_a_client_that_sends_on(
 ) -> None:
     with connect(server) as connection:
         connection.sendall(head)
-        select.select([connection], [], [], 20)  # it is answered
+        select.select([connection], [], [], WAIT_SECONDS)  # it is answered
         for _ in range(6):
             connection.sendall(b" " * 100_000)
         received = b""
@@ -229,9 +236,7 @@ def test_a_few_queued_requests_are_answered_in_their_order(server: Server) -> No
     heads = [f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in paths]
     with connect(server) as connection:
         connection.sendall("".join(heads).encode())
-        received = b""
-        while received.count(b"There is nothing at GET ") < len(paths):
-            received += connection.recv(65536)
+        received = read_until(lambda so_far: so_far.count(b"There is nothing at GET ") >= len(paths), connection)
     assert re.findall(r"nothing at GET (/\d)", received.decode()) == paths
 
 

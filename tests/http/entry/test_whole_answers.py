@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from crypto_checkout.http.entry import whole_answers
 from crypto_checkout.http.entry.compression import Header
 from crypto_checkout.http.entry.connection_limits import GuardedProtocol
+from tests.support.waiting import WAIT_SECONDS
 
 JSON: list[Header] = [(b"content-length", b"11"), (b"content-type", b"application/json")]
 BODY = b'{"a":"\xc3\xa9 "}'
@@ -62,7 +63,7 @@ async def answered(request: bytes, status: int, headers: Sequence[Header], *, wh
     protocol = protocol_of(app)
     protocol.connection_made(connection)
     protocol.data_received(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS):
         await ended.wait()
     await asyncio.sleep(0)
     protocol.connection_lost(ConnectionResetError())
@@ -123,11 +124,11 @@ async def test_the_next_request_on_the_connection_is_answered_too() -> None:
     protocol.connection_made(connection)
     for expected in (1, 2):
         protocol.data_received(asked())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS):
             while count < expected:
                 await asyncio.sleep(0)
     protocol.data_received(asked() * 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS):
         while count < 4:
             await asyncio.sleep(0)
     protocol.connection_lost(ConnectionResetError())

@@ -6,6 +6,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.services.checkout.addresses import AHEAD, Addresses
 from crypto_checkout.store.data_folder.given_out import GivenOut, GivenOutNote, notes
 from tests.support.shop import XPUB
+from tests.support.waiting import WAIT_SECONDS
 
 KEY = ExtendedPublicKey.parse(XPUB)
 
@@ -38,7 +39,7 @@ def test_an_address_that_was_prepared_is_not_derived_by_who_takes_it(tmp_path: P
     addresses = Addresses(wallet, GivenOut(tmp_path, "life"))
     addresses.prepare(0)
     assert addresses._deriving is not None
-    addresses._deriving.result(timeout=10)
+    addresses._deriving.result(timeout=WAIT_SECONDS)
     for index in range(AHEAD // 2):
         addresses.address(index)
     addresses.close()

@@ -15,6 +15,7 @@ from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.webhooks.outbox import Outbox
 from tests.support.api import PRICE, App, Clock, listed, made, open_app
 from tests.support.server import Server
+from tests.support.waiting import WAIT_SECONDS
 
 ASKS: dict[str, Any] = {
     **PRICE,
@@ -93,7 +94,9 @@ def test_a_killed_server_has_every_answer_it_took_whole_and_none_by_halves(tmp_p
         def fill_in(session_id: str) -> None:
             form = {**TYPED, "secret": session_id}
             with suppress(httpx.TransportError):
-                answer = httpx.post(f"{server.url}/checkout/{session_id}/details", data=form, trust_env=False)
+                answer = httpx.post(
+                    f"{server.url}/checkout/{session_id}/details", data=form, timeout=WAIT_SECONDS, trust_env=False
+                )
                 assert answer.status_code == 303
                 taken.append(session_id)
 

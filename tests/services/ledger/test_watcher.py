@@ -20,7 +20,7 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.services.ledger.ancestor import TooDeepReorg
 from tests.support.anvil import Anvil
 from tests.support.shop import CONFIRMATIONS, ONE_COIN, Shop, open_shop, pay
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_SECONDS, until
 
 Nodes = Callable[..., Anvil]
 
@@ -446,14 +446,16 @@ def liar(url: str) -> Iterator[tuple[str, Lies]]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
             asked = json.loads(raw)
-            answer = httpx.post(url, content=raw, headers={"Content-Type": "application/json"}).json()
+            answer = httpx.post(
+                url, content=raw, headers={"Content-Type": "application/json"}, timeout=WAIT_SECONDS
+            ).json()
             calls = {call["id"]: call for call in (asked if isinstance(asked, list) else [asked])}
             for each in answer if isinstance(answer, list) else [answer]:
                 call = calls[each["id"]]
                 if not any(lie(call) for lie in lies):
                     continue
                 if lies.url is not None:
-                    each["result"] = httpx.post(lies.url, json=call).json().get("result")
+                    each["result"] = httpx.post(lies.url, json=call, timeout=WAIT_SECONDS).json().get("result")
                 elif lies.tell is not None:
                     lies.tell(each)
                 else:

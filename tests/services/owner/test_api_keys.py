@@ -17,7 +17,7 @@ from crypto_checkout.services.owner import api_keys
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.store.owner import api_keys as store
 from tests.support.api import App, Clock, error, listed, open_app
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_SECONDS, until
 
 EVENTS = "/events"
 
@@ -82,7 +82,7 @@ async def refused(api: httpx.AsyncClient) -> bool:
 async def test_a_revocation_by_another_connection_works_within_a_second(app: App, tmp_path: Path) -> None:
     key, text = await app.key()
     api = await app.anybody(f"Bearer {text}")
-    other = sqlite3.connect(tmp_path / "checkout.db", timeout=10)
+    other = sqlite3.connect(tmp_path / "checkout.db", timeout=WAIT_SECONDS)
     for _ in range(3):
         assert await status(api) == 200, "it is remembered for a moment, and asked for all the time"
     with other:

@@ -22,7 +22,7 @@ from tests.support.api import Clock, open_app
 from tests.support.nodes import answering, batch, call, http, running, saying
 from tests.support.server import Server
 from tests.support.shop import FRESH_XPUB
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_SECONDS, until
 
 CHAIN = 31337
 COUNTED_CHAIN = 7_031_337
@@ -127,5 +127,6 @@ def test_the_metrics_show_it(anvil: Callable[..., Anvil], tmp_path: Path) -> Non
     with Server(tmp_path, f'[wallet]\nxpub = "{FRESH_XPUB}"\n{chain}') as server:
         name = f'checkout_rpc_bytes_total{{chain="{CHAIN}",direction="received",provider="127.0.0.1:{node.port}"}}'
         server.wait_until(
-            lambda: name in httpx.get(f"{server.url}/metrics", trust_env=False).text, "count what its node sent"
+            lambda: name in httpx.get(f"{server.url}/metrics", timeout=WAIT_SECONDS, trust_env=False).text,
+            "count what its node sent",
         )
