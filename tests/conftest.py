@@ -121,7 +121,8 @@ def anyio_backend() -> str:
 def still_rate_limits(monkeypatch: pytest.MonkeyPatch) -> RateClock:
     """Have every rate limit give nothing back: a slow machine would take long enough for a few more requests."""
     clock = RateClock()
-    monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {"clock": clock})
+    defaults = RateLimit.__init__.__kwdefaults__ or {}
+    monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {**defaults, "clock": clock})
     return clock
 
 

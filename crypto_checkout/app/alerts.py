@@ -33,7 +33,13 @@ def issues(parts: Parts, modes: Modes, watches: Watches) -> Issues:
         True: _server_issues(parts, modes.live, watches, livemode=True),
         False: _server_issues(parts, modes.test, watches, livemode=False),
     }
-    return Issues(parts.db, server_issues, list(modes.payment_methods.all_chains().values()))
+
+    def dismissed(cause: str) -> None:
+        for each in server_issues.values():
+            each.dismiss(cause)
+
+    chains = list(modes.payment_methods.all_chains().values())
+    return Issues(parts.db, server_issues, chains, parts.db.signals.make("an issue was dismissed", dismissed))
 
 
 def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:

@@ -79,15 +79,17 @@ async def open_server(
         await switch_off_unreadable(db)
         sender = await stack.enter_async_context(webhooks.sender(config))
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
-        outbox, mail_due = Outbox(lambda livemode: signals[livemode].set()), asyncio.Event()
-        parts = Parts(config, stack, db, outbox, clock, issuer(config, mail_due.set))
+        mail_due = asyncio.Event()
+        wake_mail = db.signals.make("mails are due", mail_due.set)
+        outbox = Outbox(db.signals.make("deliveries are due", lambda livemode: signals[livemode].set()))
+        parts = Parts(config, stack, db, outbox, clock, issuer(config, wake_mail))
         modes = await open_modes(parts)
         watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
         issues = alerts.issues(parts, modes, watching)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
         alert_test = alerts.alert_test(config, sender, clock)
-        dashboard = web.dashboard_services(parts, modes, services, issues, watching, alert_test, mail_due)
+        dashboard = web.dashboard_services(parts, modes, services, issues, watching, alert_test, wake_mail)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),

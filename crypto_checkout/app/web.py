@@ -1,6 +1,5 @@
 """Wire the web application: the services behind the API, the payer's pages and the dashboard, and their routes."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -47,7 +46,7 @@ from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
-from crypto_checkout.http.rate_limit import RateLimit, page_limit, poll_limit
+from crypto_checkout.http.rate_limit import LinkLimit, RateLimit, page_limit, poll_limit
 from crypto_checkout.prices.sources import SOURCES
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.issues import Issues
@@ -99,7 +98,12 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
     return ApiServices(
         db=db,
         sessions=Sessions(
-            db, payment_methods, events, reader, partial(_look_soon, modes), on_choices=modes.network_costs.want
+            db,
+            payment_methods,
+            events,
+            reader,
+            db.signals.make("a session was made", partial(_look_soon, modes)),
+            on_choices=modes.network_costs.want,
         ),
         session_reader=reader,
         decisions=Decisions(reader, payment_methods.chain_time, events, parts.receipts),
@@ -130,7 +134,7 @@ def dashboard_services(
     issues: Issues,
     watching: Watches,
     alert_test: AlertTest,
-    mail_due: asyncio.Event,
+    wake_mail: Callable[[], None],
 ) -> DashboardServices:
     """Wire the services behind the dashboard: those of the API, and the owner's."""
     config, db, clock = parts.config, parts.db, parts.clock
@@ -160,7 +164,7 @@ def dashboard_services(
         issues=issues,
         alert_test=alert_test,
         mail_test=alerts.mail_test(config, clock),
-        receipts=Resending(db, has_server=alerts.mail_server(config) is not None, wake=mail_due.set),
+        receipts=Resending(db, has_server=alerts.mail_server(config) is not None, wake=wake_mail),
         diagnosis=DiagnosisServices(
             PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
         ),
@@ -201,7 +205,7 @@ def application(
     web = Application(
         [
             *_api(parts, services).routes(table()),
-            *_documentation(server.public_url),
+            *_documentation(parts),
             *checkout.routes,
             *Dashboard(dashboard, PAGES, MENUS).routes(),
             *static.routes(),
@@ -333,19 +337,20 @@ def _is_public(config: Config) -> bool:
     return not is_near(urlsplit(config.server.public_url).hostname or "")
 
 
-def _documentation(public_url: str) -> list[Route]:
+def _documentation(parts: Parts) -> list[Route]:
     """Return the routes of the OpenAPI document and the documentation pages."""
 
     @cache
     def described() -> Mapping[str, Any]:
-        return document(table(), public_url)
+        return document(table(), parts.config.server.public_url)
 
-    limit = page_limit()
+    limit = page_limit(parts.db.processes)
     return [*publication.routes(described, limit), *docs.routes(described, limit)]
 
 
 def _api(parts: Parts, services: ApiServices) -> Api:
-    limit = RateLimit(per_second=parts.config.rate_limit.per_second, burst=parts.config.rate_limit.burst)
+    configured = parts.config.rate_limit
+    limit = RateLimit(per_second=configured.per_second, burst=configured.burst, processes=parts.db.processes)
     return Api(services, ApiKeys(parts.db), limit, parts.clock)
 
 
@@ -373,8 +378,9 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         public_url=config.server.public_url,
         opens_on_phones=opens_on_phones(config),
         allow_embedding_from=config.checkout.allow_embedding_from,
-        limit=page_limit(),
-        limit_polls=poll_limit(),
+        limit=page_limit(parts.db.processes),
+        limit_polls=poll_limit(parts.db.processes),
+        limit_visits=LinkLimit(parts.db.processes),
         clock=lambda livemode: payment_methods.chain_time(livemode, parts.clock()),
     )
 

@@ -1,4 +1,9 @@
-"""Token buckets: a burst of requests at once, and a rate per second. In memory; a restart refills them."""
+"""Token buckets: a burst of requests at once, and a rate per second. In memory; a restart refills them.
+
+Of several processes behind a load balancer each gives its share of a limit, at least one request at once. So together
+they give no more than the limit, but for bursts smaller than their number; a client whose requests all reach the same
+process gets that one's share.
+"""
 
 import ipaddress
 import math
@@ -13,6 +18,13 @@ from starlette.requests import Request
 from crypto_checkout.core.errors import LinkCrowded, RateLimitExceeded
 
 _MOST_BUCKETS = 20_000
+
+Processes = Callable[[], int]
+"""Tells the number of processes that serve the same database, as `Database.processes` does."""
+
+
+def _alone() -> int:
+    return 1
 
 
 @dataclass(slots=True)
@@ -48,22 +60,34 @@ class Allowance(NamedTuple):
 
 
 class RateLimit:
-    """Buckets by name, such as an API key's id or a client's address; `clock` is monotonic, in seconds."""
+    """Buckets by name, such as an API key's id or a client's address.
 
-    def __init__(self, *, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+    `processes` tells among how many the limit is shared; `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        per_second: float,
+        burst: int,
+        processes: Processes = _alone,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._per_second = per_second
         self._burst = burst
+        self._processes = processes
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, name: str) -> Allowance:
         """Take a token from a bucket."""
-        now = self._clock()
+        now, shares = self._clock(), self._processes()
+        burst, per_second = max(1.0, self._burst / shares), self._per_second / shares
         bucket = self._buckets.get(name)
         if bucket is None:
             self._make_room(now)
-            bucket = self._buckets[name] = _Bucket(self._burst, now)
-        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._per_second)
+            bucket = self._buckets[name] = _Bucket(burst, now)
+        bucket.tokens = min(burst, bucket.tokens + (now - bucket.at) * per_second)
         bucket.at = now
         is_allowed = bucket.tokens >= 1
         if is_allowed:
@@ -71,16 +95,16 @@ class RateLimit:
         return Allowance(
             is_allowed=is_allowed,
             limit=self._burst,
-            remaining=int(bucket.tokens),
-            reset_seconds=math.ceil((self._burst - bucket.tokens) / self._per_second),
-            retry_after_seconds=1 if is_allowed else max(1, math.ceil((1 - bucket.tokens) / self._per_second)),
+            remaining=min(self._burst, int(bucket.tokens * shares)),  # the others have as much left, on average
+            reset_seconds=math.ceil((burst - bucket.tokens) / per_second),
+            retry_after_seconds=1 if is_allowed else max(1, math.ceil((1 - bucket.tokens) / per_second)),
         )
 
     def put_back(self, name: str) -> None:
         """Put a token back that was taken in vain."""
         bucket = self._buckets.get(name)
         if bucket is not None:
-            bucket.tokens = min(self._burst, bucket.tokens + 1)
+            bucket.tokens += 1  # `take` sees to the burst
 
     def refill(self, name: str) -> None:
         """Refill a bucket."""
@@ -90,7 +114,8 @@ class RateLimit:
         """Drop buckets that are full again, which changes no allowance."""
         if len(self._buckets) < _MOST_BUCKETS:
             return
-        full_after = self._burst / self._per_second
+        shares = self._processes()
+        full_after = max(1.0, self._burst / shares) / (self._per_second / shares)
         self._buckets = {name: bucket for name, bucket in self._buckets.items() if now - bucket.at < full_after}
         if len(self._buckets) > _MOST_BUCKETS - _MOST_BUCKETS // 10:
             # Drop the oldest tenth only; dropping all would lift every limit at once, and dropping fewer would walk
@@ -122,14 +147,14 @@ _IPV6_CLIENT_BITS = 64
 _NETWORK_BITS = {4: 24, 6: 48}
 
 
-def page_limit() -> Callable[[Request], None]:
+def page_limit(processes: Processes) -> Callable[[Request], None]:
     """Return the limit of one client on public pages; it raises RateLimitExceeded."""
-    return _limit_of_client(RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST))
+    return _limit_of_client(RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST, processes=processes))
 
 
-def poll_limit() -> Callable[[Request], None]:
+def poll_limit(processes: Processes) -> Callable[[Request], None]:
     """Return the limit of one client on the status of sessions; it raises RateLimitExceeded."""
-    return _limit_of_client(RateLimit(per_second=_POLLS_PER_SECOND, burst=_POLLS_BURST))
+    return _limit_of_client(RateLimit(per_second=_POLLS_PER_SECOND, burst=_POLLS_BURST, processes=processes))
 
 
 def _limit_of_client(buckets: RateLimit) -> Callable[[Request], None]:
@@ -139,20 +164,20 @@ def _limit_of_client(buckets: RateLimit) -> Callable[[Request], None]:
     return limit
 
 
-def wrong_key_limit() -> RateLimit:
+def wrong_key_limit(processes: Processes) -> RateLimit:
     """Return the buckets of wrong API keys, by the client's name."""
-    return RateLimit(per_second=_WRONG_KEYS_PER_SECOND, burst=_WRONG_KEYS_BURST)
+    return RateLimit(per_second=_WRONG_KEYS_PER_SECOND, burst=_WRONG_KEYS_BURST, processes=processes)
 
 
 class LinkLimit:
     """The limit of sessions created by visits to payment links, of a client, its network and the link."""
 
-    def __init__(self) -> None:
-        self._clients = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
-        self._networks = RateLimit(per_second=_NETWORK_PER_SECOND, burst=_NETWORK_BURST)
-        self._links = RateLimit(per_second=_LINK_PER_SECOND, burst=_LINK_BURST)
-        self._reserves = RateLimit(per_second=_RESERVE_PER_SECOND, burst=_RESERVE_BURST)
-        self._shares = RateLimit(per_second=_SHARE_PER_SECOND, burst=_SHARE_BURST)
+    def __init__(self, processes: Processes = _alone) -> None:
+        self._clients = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST, processes=processes)
+        self._networks = RateLimit(per_second=_NETWORK_PER_SECOND, burst=_NETWORK_BURST, processes=processes)
+        self._links = RateLimit(per_second=_LINK_PER_SECOND, burst=_LINK_BURST, processes=processes)
+        self._reserves = RateLimit(per_second=_RESERVE_PER_SECOND, burst=_RESERVE_BURST, processes=processes)
+        self._shares = RateLimit(per_second=_SHARE_PER_SECOND, burst=_SHARE_BURST, processes=processes)
 
     def visit(self, address: str, link_id: str) -> None:
         """Count a session that a visit from an address is about to create.

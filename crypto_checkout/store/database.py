@@ -28,6 +28,7 @@ from crypto_checkout.store.faults import Faults
 from crypto_checkout.store.group_commit import Group, QueuedUnit
 from crypto_checkout.store.place import DatabaseServer, path_of
 from crypto_checkout.store.secret_key import open_cipher
+from crypto_checkout.store.signals import Signals
 from crypto_checkout.store.sqlite.engine import SqliteEngine
 from crypto_checkout.store.units import Parameters, ReadUnit, Row, Value, WriteUnit, batched, placeholders
 
@@ -56,6 +57,9 @@ class Engine(Protocol):
     def version(self) -> int | None:
         """Return a number that every commit changes, those of other processes too; None if it can't be told now."""
 
+    def processes(self) -> int:
+        """Return the number of processes that serve this database, this one included."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -66,8 +70,9 @@ class Database:
     Use `Database.open` and `close`, or `async with`.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, path: Path) -> None:
+    def __init__(self, engine: Engine, clock: Clock, path: Path, signals: Signals) -> None:
         self.path = path
+        self.signals = signals
         self.faults = Faults()
         self._engine = engine
         self._clock = clock
@@ -88,11 +93,13 @@ class Database:
             FatalError: Another process serves this database.
 
         """
+        signals = Signals()
         if isinstance(place, Path):
-            return cls(await SqliteEngine.open(place), clock, place)
+            return cls(await SqliteEngine.open(place), clock, place, signals)
         from crypto_checkout.store.postgresql.engine import PostgresqlEngine
 
-        return cls(await PostgresqlEngine.open(place, serves=serves), clock, path_of(place))
+        engine = await PostgresqlEngine.open(place, signals.receive, serves=serves)
+        return cls(engine, clock, path_of(place), signals)
 
     @cached_property
     def cipher(self) -> Cipher:
@@ -161,6 +168,10 @@ class Database:
             if self._version_of_turn is not None:
                 asyncio.get_running_loop().call_soon(self._end_turn, context=_NO_CONTEXT)
         return self._version_of_turn
+
+    def processes(self) -> int:
+        """Return the number of processes that serve this database, this one included; always 1 for a file."""
+        return self._engine.processes()
 
     def _end_turn(self) -> None:
         self._version_of_turn = None

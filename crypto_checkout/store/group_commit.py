@@ -18,10 +18,14 @@ from typing import Any, Generic, TypeVar
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
+from crypto_checkout.store.signals import notices
 from crypto_checkout.store.units import EngineConnection, ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 U = TypeVar("U", bound=ReadUnit)
+
+Tell = Callable[[EngineConnection, Sequence[str]], None]
+"""Has the server pass notices on to other processes, with the commit of the connection's transaction."""
 
 BUSY_TIMEOUT_MS = 5_000
 """The time for which a group on the writer's thread waits for another process that writes."""
@@ -84,7 +88,11 @@ class _Outcome(Generic[T]):
 
     result: T | None = None
     error: BaseException | None = None
-    callbacks: list[Callable[[], None]] = field(default_factory=list)
+    callbacks: Sequence[tuple[Callable[..., None], tuple[Any, ...]]] = ()
+
+
+def _to_nobody(_: EngineConnection, __: Sequence[str]) -> None:
+    """Tell no other process: there is none, or it looks by itself."""
 
 
 @dataclass(slots=True)
@@ -123,12 +131,12 @@ class Group:
                 self.fail(error)
         return left
 
-    def finish(self, connection: EngineConnection) -> None:
+    def finish(self, connection: EngineConnection, tell: Tell = _to_nobody) -> None:
         """Commit what `begin` ran, or run the units, once. If the transaction fails, no unit has any effect."""
         if self.outcomes is None:
             try:
                 if self._uncommitted is None:
-                    self.outcomes = _run_units(connection, self.units, self.clock)
+                    self.outcomes = _run_units(connection, self.units, self.clock, tell)
                 else:
                     connection.execute("COMMIT")
                     self.outcomes = self._uncommitted
@@ -149,8 +157,8 @@ class Group:
         """Resume the callers. The callbacks of a stored unit run even if its caller was cancelled."""
         loop = asyncio.get_running_loop()
         for unit, outcome in zip(self.units, self.outcomes or (), strict=True):
-            for callback in outcome.callbacks:
-                loop.call_soon(callback, context=unit.context)
+            for callback, arguments in outcome.callbacks:
+                loop.call_soon(callback, *arguments, context=unit.context)
             if unit.future.done():
                 continue
             if outcome.error is not None:
@@ -159,11 +167,15 @@ class Group:
                 unit.future.set_result(outcome.result)
 
 
-def _run_units(connection: EngineConnection, units: Sequence[QueuedUnit[Any]], clock: Clock) -> list[_Outcome[Any]]:
+def _run_units(
+    connection: EngineConnection, units: Sequence[QueuedUnit[Any]], clock: Clock, tell: Tell
+) -> list[_Outcome[Any]]:
     """Run units in one transaction on the writer's thread, which may wait for another process."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         outcomes = [_run_unit(connection, waiting, clock()) for waiting in units]
+        if told := notices(each for outcome in outcomes for each in outcome.callbacks):
+            tell(connection, told)
         connection.execute("COMMIT")
     finally:
         _roll_back(connection)

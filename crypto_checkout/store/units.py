@@ -128,7 +128,7 @@ class WriteUnit(ReadUnit):
 
     def __init__(self, connection: EngineConnection, now: datetime) -> None:
         super().__init__(connection, now)
-        self.callbacks: list[Callable[[], None]] = []
+        self.callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement that changes rows; return the number of changed rows."""
@@ -145,13 +145,13 @@ class WriteUnit(ReadUnit):
         assert seq is not None, "a row was inserted"
         return seq
 
-    def after_commit(self, callback: Callable[[], None]) -> None:
+    def after_commit(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Register a callback for when the unit is durable; if it fails, the callback is never called.
 
         It runs on the event loop in the caller's context, before the caller resumes. Its exceptions go to the loop's
-        handler.
+        handler. A `store.signals.Signal` is called in the other processes of the database as well.
         """
-        self.callbacks.append(callback)
+        self.callbacks.append((callback, arguments))
 
     def new_id(self, prefix: str) -> str:
         """Return a new public id with the unit's time."""

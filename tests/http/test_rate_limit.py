@@ -194,3 +194,28 @@ async def test_the_payers_status_has_a_limit_per_address(tmp_path: Path) -> None
             answer = await near.get(path)
         assert "retry-after" in answer.headers
         assert (await far.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("processes", [2, 3, 16])
+def test_several_processes_together_give_no_more_than_the_limit(processes: int) -> None:
+    clock = RateClock()
+    shares = [RateLimit(per_second=10, burst=48, processes=lambda: processes, clock=clock) for _ in range(processes)]
+    assert sum(share.take("a").is_allowed for share in shares for _ in range(60)) == 48
+    clock.now += 3.2
+    assert 32 - processes < sum(share.take("a").is_allowed for share in shares for _ in range(60)) <= 32
+
+
+def test_a_share_of_less_than_a_request_lets_one_through() -> None:
+    limit = RateLimit(per_second=1, burst=2, processes=lambda: 8, clock=RateClock())
+    assert [limit.take("a").is_allowed for _ in range(2)] == [True, False]
+
+
+def test_a_process_that_joins_or_leaves_changes_the_share_at_once() -> None:
+    processes, clock = [1], RateClock()
+    limit = RateLimit(per_second=4, burst=8, processes=lambda: processes[0], clock=clock)
+    assert limit.take("a").remaining == 7
+    processes[0] = 4
+    assert [limit.take("a").remaining for _ in range(3)] == [4, 0, 0]
+    processes[0] = 1
+    clock.now += 2
+    assert limit.take("a").remaining == 7

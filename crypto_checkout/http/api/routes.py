@@ -45,6 +45,10 @@ _NAME_BYTES = 1024
 _LONG_QUERY = 256
 
 
+class _AnsweredElsewhereError(Exception):
+    """Another process stored the answer to this idempotency key first: the unit that would store another is undone."""
+
+
 class Api:
     """The API of both modes."""
 
@@ -52,7 +56,7 @@ class Api:
         self._services = services
         self._keys = keys
         self._limit = limit
-        self._wrong_keys = wrong_key_limit()
+        self._wrong_keys = wrong_key_limit(services.db.processes)
         self._clock = clock
         self._answers = Kept[bytes](services.db, most_bytes=_MOST_KEPT_BYTES, size=lambda body: _NAME_BYTES + len(body))
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -134,19 +138,27 @@ class Api:
         digest = _digest(request, raw)
         async with self._lock(call.key.id, name):
             stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest), quick=True)
-            if stored is not None:
-                return self._replayed(stored, call.key.id, name)
-            return await self._run_once(request, operation, call, name, digest)
+            if stored is None:
+                try:
+                    return await self._run_once(request, operation, call, name, digest)
+                except _AnsweredElsewhereError:
+                    stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest))
+            assert stored is not None, "an answer stays for a day"
+            return self._replayed(stored, call.key.id, name)
 
     async def _run_once(self, request: Request, operation: Operation, call: Call, name: str, digest: str) -> Response:
-        """Run an operation, and store its answer in the same transaction."""
+        """Run an operation, and store its answer in the same transaction.
+
+        Raises _AnsweredElsewhereError if another process did so meanwhile; then nothing of it stays.
+        """
         assert operation.write is not None, "it reads or it writes"
 
         def record(unit: WriteUnit, status: int, text: str, *, is_secret: bool = False) -> StoredAnswer:
             place = encryption.of_answer(call.key.id, name)
             answer = StoredAnswer(digest, status, self._services.db.cipher.encrypt(text, place) if is_secret else text)
             is_first = idempotency.record(unit, call.key.id, name, answer, unit.now - IDEMPOTENCY)
-            assert is_first, "requests with the same idempotency key run one at a time, in the one process that serves"
+            if not is_first:
+                raise _AnsweredElsewhereError
             return replace(answer, body=text)
 
         def work_and_record(unit: WriteUnit, work: Unit) -> StoredAnswer:
@@ -178,7 +190,7 @@ class Api:
 
     @contextlib.asynccontextmanager
     async def _lock(self, api_key_id: str, name: str) -> AsyncIterator[None]:
-        """Run requests with the same idempotency key one at a time."""
+        """Run requests with the same idempotency key one at a time, in this process; `_run_once` says how in others."""
         lock = self._locks.setdefault((api_key_id, name), asyncio.Lock())
         async with lock:
             yield

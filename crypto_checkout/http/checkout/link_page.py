@@ -40,16 +40,21 @@ class LinkSite:
 
 
 class LinkPages:
-    """Handlers of a link's page; `clock` is that of the other pages."""
+    """Handlers of a link's page; `clock` is that of the other pages, and `limit` that of visits."""
 
     def __init__(
-        self, renderer: CheckoutRenderer, payers: Payers, clock: Callable[[bool], datetime], site: LinkSite
+        self,
+        renderer: CheckoutRenderer,
+        payers: Payers,
+        clock: Callable[[bool], datetime],
+        site: LinkSite,
+        limit: LinkLimit,
     ) -> None:
         self._renderer = renderer
         self._payers = payers
         self._clock = clock
         self._site = site
-        self._limit = LinkLimit()
+        self._limit = limit
         self._orders = OrderPages(renderer, payers, self._limit, is_https=site.is_https)
 
     async def visit(self, request: Request) -> Response:

@@ -34,6 +34,7 @@ from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, Phase, View, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, is_bot, translations_for
 from crypto_checkout.http.poll_pace import PollPace
+from crypto_checkout.http.rate_limit import LinkLimit
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.receipts.payer import PayerReceipts
 from crypto_checkout.services.refunds.claims import Claims
@@ -76,6 +77,7 @@ class PayerServices:
     public_url: str
     limit: Callable[[Request], None]
     limit_polls: Callable[[Request], None]
+    limit_visits: LinkLimit
     poll_pace: PollPace = field(default_factory=PollPace)
     opens_on_phones: bool = False
     allow_embedding_from: Sequence[str] = ()
@@ -132,7 +134,7 @@ class _CheckoutPages:
         )
         self._is_https = checkout.public_url.startswith("https:")
         site = LinkSite(checkout.public_url, frozenset(checkout.allow_embedding_from))
-        self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site)
+        self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site, checkout.limit_visits)
         self.previews = preview_pages.PreviewPages(checkout.sessions, checkout.branding)
         self.details = details.DetailsPages(self._renderer, checkout.sessions, checkout.public_url)
         self.choices = choose.ChoicePages(

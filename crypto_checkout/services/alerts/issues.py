@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from crypto_checkout.core.alerts import groups, issues
 from crypto_checkout.core.alerts.groups import IssueGroup
@@ -55,15 +54,21 @@ class IssueList:
 class Issues:
     """The issues of both modes; a mode not in `server` has only those of its tables.
 
-    `chains` are those of both modes, to name the coins of unmatched payments.
+    `chains` are those of both modes, to name the coins of unmatched payments. `dismissed` is called with the cause of
+    each that was dismissed.
     """
 
     def __init__(
-        self, db: Database, server: Mapping[bool, ServerIssues], chains: Collection[AcceptedChain] = ()
+        self,
+        db: Database,
+        server: Mapping[bool, ServerIssues],
+        chains: Collection[AcceptedChain] = (),
+        dismissed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._db = db
         self._server = server
         self._chains = {chain.id: chain for chain in chains}
+        self._dismissed = dismissed
 
     async def gather(self, livemode: bool, most: int = MOST) -> IssueList:
         """Return the issues of a mode, the server's own first, and at most `most` of each kind."""
@@ -100,8 +105,7 @@ class Issues:
 
         def work(unit: WriteUnit) -> None:
             store.dismiss(unit, cause)
-            for server in self._server.values():
-                unit.after_commit(partial(server.dismiss, cause))
+            unit.after_commit(self._dismissed, cause)
 
         return work
 

@@ -10,7 +10,6 @@ A session with a choice of assets has the terms of the first asset that could be
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
@@ -177,7 +176,7 @@ class Sessions:
         store.insert(unit, session)
         rendered = self._reader.render_unpaid(session)
         self._events.record(unit, EventType.SESSION_CREATED, rendered.resource, rendered.body.decode())
-        unit.after_commit(partial(self._on_made, session.livemode))
+        unit.after_commit(self._on_made, session.livemode)
         return rendered
 
 

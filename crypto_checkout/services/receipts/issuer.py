@@ -29,7 +29,7 @@ class MailPolicy:
 
 
 class ReceiptIssuer:
-    """The writing side of receipts; after a commit with a mail, `wake` wakes this process's sender."""
+    """The writing side of receipts; after a commit with a mail, `wake` wakes the sender."""
 
     def __init__(
         self, seller: Seller | None = None, policy: MailPolicy | None = None, wake: Callable[[], None] = _no_wake

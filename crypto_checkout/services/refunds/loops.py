@@ -17,7 +17,8 @@ class OpenRefunds:
     def __init__(self, db: Database, events: Outbox, *, public_url: str) -> None:
         self._db = db
         reader = SessionReader(db, public_url=public_url)
-        self.records = RefundRecords(reader, events, public_url=public_url, changed=self._wake)
+        changed = db.signals.make("a refund changed", self._wake)
+        self.records = RefundRecords(reader, events, public_url=public_url, changed=changed)
         self.payments: dict[int, RefundPayments] = {}
 
     def follow(self, chain_id: int, chain: RefundChain, owners: Collection[Address]) -> RefundPayments:

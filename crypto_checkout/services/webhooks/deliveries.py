@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 from crypto_checkout import encryption
 from crypto_checkout.core import ids
@@ -35,7 +34,7 @@ class Deliveries:
     Args:
         db: where deliveries are stored.
         sender: sends the tests.
-        wake: wakes this process's dispatcher of a mode.
+        wake: wakes the dispatcher of a mode.
         clock: the time.
         example: makes the paid session that a test carries.
 
@@ -152,5 +151,5 @@ class Deliveries:
         return work
 
     def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int, *, has_more: bool = False) -> ReplayResource:
-        unit.after_commit(partial(self._wake, endpoint.livemode))
+        unit.after_commit(self._wake, endpoint.livemode)
         return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued, "hasMore": has_more}

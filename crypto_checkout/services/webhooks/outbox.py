@@ -1,7 +1,7 @@
 """Record events and their deliveries, in the unit of work that makes the change."""
 
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from crypto_checkout import metrics
@@ -20,7 +20,7 @@ def _no_wake(_: bool) -> None:
 
 
 class Outbox:
-    """The writing side of the queue; after a commit, `wake` wakes this process's dispatcher of a mode (True: live)."""
+    """The writing side of the queue; after a commit, `wake` wakes the dispatcher of a mode (True: live)."""
 
     def __init__(self, wake: Callable[[bool], None] = _no_wake) -> None:
         self.wake = wake
@@ -38,7 +38,7 @@ class Outbox:
         for endpoint_id in subscribed:
             deliveries.enqueue(unit, seq, endpoint_id)
         if subscribed:
-            unit.after_commit(partial(self.wake, event.livemode))
+            unit.after_commit(self.wake, event.livemode)
         unit.after_commit(_counter(event_type, event.livemode))
 
 

@@ -12,6 +12,7 @@ from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.group_commit import Group, QueuedUnit
 from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql.company import Company
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.postgresql.session import ServingSession, open_connection
 from crypto_checkout.store.units import ReadUnit, call
@@ -77,7 +78,7 @@ class _Worker:
 class PostgresqlEngine:
     """Sessions on a server, whose database must be migrated."""
 
-    def __init__(self, server: DatabaseServer, *, serves: bool) -> None:
+    def __init__(self, server: DatabaseServer, receive: Callable[[str], None], *, serves: bool) -> None:
         writer = ServingSession(server).open if serves else partial(open_connection, server, "writer", writes=True)
         self._writer = _Worker(writer, "writer")
         self._readers = [
@@ -89,14 +90,17 @@ class PostgresqlEngine:
         self._snapshot = ""
         self._looked_at: float | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._company = Company(server, receive) if serves else None
 
     @classmethod
-    async def open(cls, server: DatabaseServer, *, serves: bool) -> Self:
+    async def open(cls, server: DatabaseServer, receive: Callable[[str], None], *, serves: bool) -> Self:
         """Open the first sessions. Raises FatalError if another process serves this database, and DatabaseFailed."""
-        engine = cls(server, serves=serves)
+        engine = cls(server, receive, serves=serves)
         try:
             await engine._writer.run(_Worker.connection)
             await engine._look()
+            if engine._company is not None:
+                await engine._company.open()
         except BaseException:  # passed on  # a loop's boundary
             await engine.close()
             raise
@@ -119,12 +123,23 @@ class PostgresqlEngine:
         return await reader.run(_read, work, clock)
 
     def version(self) -> int | None:
-        """Return a number that every commit of this process changes at once, and those of others within a second."""
+        """Return a number that every commit of this process changes at once, and those of commands within a second.
+
+        While other processes serve the database, it can't be told: a request to this one may follow one to another.
+        """
         is_known = self._looked_at is not None and time.monotonic() - self._looked_at < _MOST_SECONDS_BETWEEN_LOOKS
+        if self.processes() > 1:
+            return None
         return self._commits + self._changes if is_known else None
+
+    def processes(self) -> int:
+        """Return the number of processes that serve the database, this one included."""
+        return 1 if self._company is None else self._company.processes
 
     async def close(self) -> None:
         """Close the sessions."""
+        if self._company is not None:
+            await self._company.close()
         if self._looking is not None:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,7 +156,10 @@ class PostgresqlEngine:
             group.fail(error)
             return
         try:
-            group.finish(connection)
+            if self._company is None:
+                group.finish(connection)
+            else:
+                group.finish(connection, self._company.tell)
         finally:
             self._commits += 1
 

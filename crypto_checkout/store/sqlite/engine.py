@@ -115,6 +115,10 @@ class SqliteEngine:
         except sqlite3.Error:
             return None
 
+    def processes(self) -> int:
+        """Return 1: `store.data_folder.lock` keeps others from serving a file."""
+        return 1
+
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.aclose()

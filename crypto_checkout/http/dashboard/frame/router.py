@@ -70,8 +70,8 @@ class Dashboard:
             {name: [entry for entry in menu if entry[1] in paths] for name, menu in menus.items()}
         )
         self._cookies = Cookies(is_https=services.public_url.startswith("https:"))
-        self._throttle = Throttle(services.owner.sign_in)
-        self._limit = page_limit()
+        self._throttle = Throttle(services.owner.sign_in, services.db.processes)
+        self._limit = page_limit(services.db.processes)
 
     def routes(self) -> list[Route]:
         """Return the routes of live and test mode; the last one answers 404."""

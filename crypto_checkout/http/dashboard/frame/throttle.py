@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from crypto_checkout.core.errors import RateLimitExceeded
 from crypto_checkout.http.entry.client_address import is_local
-from crypto_checkout.http.rate_limit import RateLimit, client_name
+from crypto_checkout.http.rate_limit import Processes, RateLimit, client_name
 from crypto_checkout.services.owner.sign_in import SignIn
 
 _ADDRESS_PER_SECOND, _ADDRESS_BURST = 1 / 30, 10
@@ -24,12 +24,12 @@ _ACCOUNT = "account"
 class Throttle:
     """Counts attempts, in memory."""
 
-    def __init__(self, sign_in: SignIn) -> None:
+    def __init__(self, sign_in: SignIn, processes: Processes) -> None:
         self._sign_in = sign_in
-        self._addresses = RateLimit(per_second=_ADDRESS_PER_SECOND, burst=_ADDRESS_BURST)
-        self._account = RateLimit(per_second=_ACCOUNT_PER_SECOND, burst=_ACCOUNT_BURST)
-        self._trials = RateLimit(per_second=_TRIALS_PER_SECOND, burst=_TRIALS_BURST)
-        self._browsers = RateLimit(per_second=_BROWSER_PER_SECOND, burst=_BROWSER_BURST)
+        self._addresses = RateLimit(per_second=_ADDRESS_PER_SECOND, burst=_ADDRESS_BURST, processes=processes)
+        self._account = RateLimit(per_second=_ACCOUNT_PER_SECOND, burst=_ACCOUNT_BURST, processes=processes)
+        self._trials = RateLimit(per_second=_TRIALS_PER_SECOND, burst=_TRIALS_BURST, processes=processes)
+        self._browsers = RateLimit(per_second=_BROWSER_PER_SECOND, burst=_BROWSER_BURST, processes=processes)
 
     async def count(self, scope: Scope, browser: str) -> None:
         """Count an attempt by a request, from a browser with this token. Raises RateLimitExceeded."""
