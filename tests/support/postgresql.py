@@ -7,11 +7,12 @@ file that they would make is a database of the server instead.
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,16 @@ class PostgresqlServer:
         """Return the URL of a database."""
         return f"postgresql://{USER}@/{database}?host={self.folder}"
 
+    @property
+    def socket(self) -> str:
+        """The path of the socket that it listens on."""
+        return f"{self.folder}/.s.PGSQL.5432"
+
+    @property
+    def log(self) -> str:
+        """Everything that it said."""
+        return (self.folder / "log").read_text("utf-8", "replace")
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         if not (self.folder / "data").exists():
@@ -84,15 +95,34 @@ class PostgresqlServer:
             else:
                 return
 
-    def stop(self, *, kill: bool = False) -> None:
-        """Stop the server at once; killed, it recovers when it starts again."""
+    def stop(self, *, kill: bool = False, at_once: bool = False) -> None:
+        """End its sessions and stop it; killed or stopped at once, it recovers when it starts again."""
         assert self._process is not None
         if kill:
-            subprocess.run(["pkill", "-KILL", "-P", str(self._process.pid)], check=False)
-            self._process.kill()
+            self._signal(signal.SIGKILL, [self._process.pid, *self._children()])
         else:
-            self._process.send_signal(2)  # SIGINT: sessions are ended
+            self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
         self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop the processes of the server where they are, as a machine that hangs does; `thaw` lets them go on."""
+        assert self._process is not None
+        self._signal(signal.SIGSTOP, [self._process.pid, *self._children()])
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        assert self._process is not None
+        self._signal(signal.SIGCONT, [*self._children(), self._process.pid])
+
+    def _children(self) -> list[int]:
+        assert self._process is not None
+        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text("ascii")
+        return [int(each) for each in listed.split()]
+
+    def _signal(self, which: signal.Signals, pids: Sequence[int]) -> None:
+        for each in pids:
+            with suppress(ProcessLookupError):
+                os.kill(each, which)
 
     def execute(self, sql: str) -> None:
         """Run a statement outside any of the databases that are made."""
@@ -125,15 +155,23 @@ class PostgresqlServer:
     def remove(self) -> None:
         """Stop the server, and remove all that it had."""
         if self._process is not None and self._process.poll() is None:
-            self.stop()
+            self.thaw()
+            self.stop(at_once=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _initialize(self) -> None:
+        self._prepare_folder()
+        self._run_to_end(
+            "initdb", "-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
+        )
+
+    def _prepare_folder(self) -> None:
         self.folder.chmod(0o711)
         if os.geteuid() == 0:
             shutil.chown(self.folder, USER, USER)
-        arguments = ("initdb", "-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-        self._run(subprocess.run, *arguments, check=True, capture_output=True)
+
+    def _run_to_end(self, program: str, *arguments: str) -> None:
+        self._run(subprocess.run, program, *arguments, check=True, capture_output=True)
 
     def _run(self, run: Any, program: str, *arguments: str, **options: Any) -> Any:
         if os.geteuid() == 0:

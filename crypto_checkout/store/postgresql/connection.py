@@ -6,8 +6,8 @@ the next statement. So a unit costs as many round trips as it has statements tha
 
 import select
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import count
 from typing import Any, ClassVar
@@ -18,12 +18,15 @@ from psycopg.abc import AdaptContext
 from psycopg.adapt import AdaptersMap, Loader, Transformer
 
 from crypto_checkout.core.errors import DatabaseFailed
-from crypto_checkout.store.postgresql import locks
+from crypto_checkout.store.postgresql import locks, primary
 from crypto_checkout.store.postgresql.faults import as_failure
 from crypto_checkout.store.postgresql.statements import Statement, translate
 from crypto_checkout.store.units import Value
 
 _ANSWER_SECONDS = 60.0
+_COMMIT_SECONDS = 15.0  # a commit that takes longer waits for a standby that isn't there
+_DOUBT_SECONDS = 10.0
+"""The wait after which a server is asked, by another connection, whether it is there at all."""
 _MOST_PREPARED = 500
 _MOST_UNANSWERED = 100
 _SAVEPOINTS = frozenset({"SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"})
@@ -227,7 +230,8 @@ class PostgresqlConnection:
         self._send_control("COMMIT")
         transaction, self._transaction = self._transaction, None
         try:
-            result = self._answers()
+            with self._within(_COMMIT_SECONDS):
+                result = self._answers()
         except DatabaseFailed:
             if self.is_lost and transaction is not None and self._was_committed(transaction):
                 return
@@ -317,11 +321,38 @@ class PostgresqlConnection:
         result: pq.abc.PGresult | None = self._pq(self._pgconn.get_result)
         return result
 
+    def confirm(self, seconds: float) -> None:
+        """Make sure that a standby which has to have every commit has all that can be read now.
+
+        Raises DatabaseFailed if it doesn't within so many seconds.
+        """
+        with self._within(seconds):
+            self.execute(primary.CONFIRM)
+
+    @contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        """Wait no longer for answers than this, if there is a limit at all."""
+        usual = self._answer_seconds
+        self._answer_seconds = None if usual is None else min(usual, seconds)
+        try:
+            yield
+        finally:
+            self._answer_seconds = usual
+
     def _wait(self, events: int) -> None:
-        """Wait for the server, and other threads run meanwhile."""
+        """Wait for the server, and other threads run meanwhile. One that isn't there is soon waited for no more."""
         self._poll.modify(self._pgconn.socket, events)
-        if not self._poll.poll(None if self._answer_seconds is None else self._answer_seconds * 1000):
-            raise self._lose(psycopg.OperationalError(f"the server gave no answer for {self._answer_seconds} seconds"))
+        most = self._answer_seconds
+        if most is None:
+            self._poll.poll()
+            return
+        at_first = min(most, _DOUBT_SECONDS)
+        if self._poll.poll(at_first * 1000):
+            return
+        if at_first == most or not primary.is_there(self._session):
+            raise self._lose(psycopg.OperationalError(f"the server gave no answer for {at_first:.0f} seconds"))
+        if not self._poll.poll((most - at_first) * 1000):
+            raise self._lose(psycopg.OperationalError(f"the server gave no answer for {most:.0f} seconds"))
 
     def _poll_now(self) -> bool:
         self._poll.modify(self._pgconn.socket, select.POLLIN)

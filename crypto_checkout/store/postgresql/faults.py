@@ -39,12 +39,14 @@ def advice(error: BaseException) -> str:
     """Return advice about a fault of the server, as a sentence."""
     while not isinstance(error, psycopg.Error) and error.__cause__ is not None:
         error = error.__cause__
+    if "session is read-only" in str(error):  # libpq's words, without a code
+        return _ADVICE[READ_ONLY]
     return _ADVICE.get(getattr(error, "sqlstate", None) or "", _CHECK)
 
 
 def words(error: BaseException) -> str:
-    """Return a server's message on one line."""
-    return " ".join(str(error).split())
+    """Return a server's message on one line; where several servers were tried, theirs, and not the last one's twice."""
+    return " ".join(str(error).rpartition("All failures were:")[2].split())
 
 
 def _failure(kind: type[DatabaseFailed], error: psycopg.Error) -> DatabaseFailed:

@@ -10,13 +10,14 @@ import psycopg
 
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.place import DatabaseServer
-from crypto_checkout.store.postgresql import locks
+from crypto_checkout.store.postgresql import locks, primary
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.postgresql.faults import as_failure
 
 OLDEST_VERSION = 150_000
 
 _CONNECT_SECONDS = 5
+_CONFIRM_SECONDS = 10.0
 _OUTCOME_SECONDS = 10.0
 _ASK_AGAIN_SECONDS = 0.1
 _SETTINGS = {
@@ -49,11 +50,13 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
             keepalives_idle=15,
             keepalives_interval=5,
             keepalives_count=3,
+            **primary.options(server),
         )
     except psycopg.Error as error:
         raise as_failure(error, writes=True) from error
     try:
         _check(server, session)
+        primary.refuse_earlier(server, session)
         for setting, value in _SETTINGS.items():
             session.execute("SELECT set_config(%s, %s, false)", (setting, value))
         # A lost commit would give an address out twice; what waits for standbys too is left as it is.
@@ -63,7 +66,7 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
     except psycopg.Error as error:
         session.close()
         raise as_failure(error, writes=True) from error
-    except FatalError:
+    except (DatabaseFailed, FatalError):
         session.close()
         raise
     return session
@@ -71,20 +74,37 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
 
 def open_connection(server: DatabaseServer, name: str, *, writes: bool) -> PostgresqlConnection:
     """Open a session for units of work. Raises as `connect` does."""
-    return PostgresqlConnection(connect(server, name), writes=writes, was_committed=partial(was_committed, server))
+    return _connection(server, connect(server, name), writes=writes)
 
 
-def was_committed(server: DatabaseServer, transaction: str) -> bool:
+def _connection(server: DatabaseServer, session: "psycopg.Connection[Any]", *, writes: bool) -> PostgresqlConnection:
+    try:
+        life = primary.life(session)
+    except psycopg.Error as error:
+        session.close()
+        raise as_failure(error, writes=True) from error
+    connection = PostgresqlConnection(session, writes=writes, was_committed=partial(was_committed, server, life))
+    connection.confirm(_CONFIRM_SECONDS)
+    return connection
+
+
+def was_committed(server: DatabaseServer, life: str, transaction: str) -> bool:
     """Tell whether a transaction was committed, whose session is lost; False if that can't be told within some seconds.
 
-    So a write isn't called failed that is there, as far as the server can be asked.
+    So a write isn't called failed that is there, as far as the server can be asked. It can't once it has begun another
+    life: the number may be that of another transaction by then.
     """
     until = time.monotonic() + _OUTCOME_SECONDS
     while time.monotonic() < until:
         with suppress(DatabaseFailed, psycopg.Error), closing(connect(server, "outcome")) as session:
+            if primary.life(session) != life:
+                return False
             row = session.execute("SELECT pg_xact_status(CAST(%s AS xid8))", (transaction,)).fetchone()
+            if row is not None and row[0] == "committed":
+                PostgresqlConnection(session, writes=True).confirm(max(1.0, until - time.monotonic()))
+                return True
             if row is not None and row[0] != "in progress":
-                return bool(row[0] == "committed")
+                return False
         time.sleep(_ASK_AGAIN_SECONDS)
     return False
 
@@ -110,7 +130,7 @@ class ServingSession:
         except FatalError:
             session.close()
             raise
-        return PostgresqlConnection(session, writes=True, was_committed=partial(was_committed, self._server))
+        return _connection(self._server, session, writes=True)
 
     def _alone(self, session: "psycopg.Connection[Any]") -> None:
         if not self._take(session):
@@ -127,7 +147,9 @@ class ServingSession:
             return False
         session.execute(
             "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity "
-            "WHERE pid = %s AND CAST(backend_start AS TEXT) = %s",
+            "WHERE pid = %s AND CAST(backend_start AS TEXT) = %s"
+            # One whose commit waits for a standby would end it, and show what the standby doesn't have.
+            " AND wait_event IS DISTINCT FROM 'SyncRep'",
             self._earlier,
         )
         return try_lock(session, locks.SERVE)

@@ -1,0 +1,190 @@
+"""Servers that hang, are replaced by a standby or come back after that: what was confirmed is there, or is not said."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import connection, faults, primary, session
+from crypto_checkout.store.postgresql.session import open_connection
+from tests.support import postgresql
+from tests.support.kill_writer import take_index
+from tests.support.postgresql import PostgresqlServer
+from tests.support.standby import DURABLE, Standby, is_synchronous, two_servers, url
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import until, wait_until
+
+PATIENCE_SECONDS = 60
+LITTLE = 0.3
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubt a server, and a commit, after less than a second."""
+    monkeypatch.setattr(connection, "_DOUBT_SECONDS", LITTLE)
+    monkeypatch.setattr(connection, "_COMMIT_SECONDS", 3 * LITTLE)
+    monkeypatch.setattr(session, "_OUTCOME_SECONDS", LITTLE)
+    monkeypatch.setattr(session, "_CONFIRM_SECONDS", 3 * LITTLE)
+    monkeypatch.setattr(session, "_CONNECT_SECONDS", 2)
+    monkeypatch.setattr(primary, "_QUESTION_SECONDS", 3.0)
+
+
+@pytest.fixture
+def programs(postgresql_server: PostgresqlServer) -> Path:
+    """Return the folder of the server's programs."""
+    del postgresql_server  # skips where there is none
+    found = postgresql.find()
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def pair(programs: Path) -> Iterator[tuple[PostgresqlServer, Standby]]:
+    with two_servers(programs) as servers:
+        yield servers
+
+
+def through(networks: list[TcpProxy], made: DatabaseServer) -> DatabaseServer:
+    """Return a database as it is reached through networks."""
+    name = made.url.partition("?")[0].rpartition("/")[2]
+    return DatabaseServer(url([each.port for each in networks], name), made.folder)
+
+
+def stored(server: DatabaseServer) -> int:
+    with psycopg.connect(server.url) as asking:
+        row = asking.execute("SELECT COALESCE(SUM(next_index), 0) FROM wallets").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+async def written(db: Database) -> int:
+    """Write as soon as it is possible."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await db.write(take_index)
+            except DatabaseFailed:
+                await asyncio.sleep(0.05)
+
+
+async def is_advised(db: Database, advice: str) -> bool:
+    """Tell whether a read fails with this advice."""
+    with pytest.raises(DatabaseFailed) as failed:
+        await db.read(lambda unit: unit.one("SELECT 1"))
+    return advice in faults.advice(failed.value)
+
+
+@pytest.mark.usefixtures("little_patience")
+async def test_a_server_that_is_not_there_is_given_up_and_a_slow_statement_is_not(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    made = postgresql_server.new_database(tmp_path)
+    with TcpProxy(postgresql_server.socket) as network:
+        async with await Database.open(through([network], made), now) as db:
+            await db.read(lambda unit: unit.one(f"SELECT pg_sleep({3 * LITTLE})"))
+            await db.write(lambda unit: unit.one(f"SELECT pg_sleep({3 * LITTLE})"))
+            network.hang()
+            with pytest.raises(DatabaseFailed, match="gave no answer for 0 seconds"):
+                await db.write(take_index)
+            with pytest.raises(DatabaseFailed):
+                await db.read(lambda unit: unit.one("SELECT 1"))
+            network.mend()
+            assert await written(db) == 0
+    postgresql_server.drop(made)
+
+
+async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_recovered(
+    programs: Path, tmp_path: Path
+) -> None:
+    own_server = PostgresqlServer(programs, **DURABLE)
+    try:
+        own_server.start()
+        made = own_server.new_database(tmp_path)
+        with closing(open_connection(made, "writer", writes=True)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("INSERT INTO wallets (wallet_id, next_index) VALUES ('lost', 1)")
+            number = int(writer._transaction or 0)
+            own_server.stop(kill=True)
+            own_server.start()
+            with psycopg.connect(made.url, autocommit=True) as other:
+                while int(reached(other, "SELECT CAST(pg_current_xact_id() AS TEXT)")) < number:
+                    pass
+                assert reached(other, f"SELECT pg_xact_status('{number}'::xid8)") == "committed", "given out again"
+            with pytest.raises(DatabaseFailed):
+                writer.execute("COMMIT")
+        assert stored(made) == 0
+    finally:
+        own_server.remove()
+
+
+def reached(asking: "psycopg.Connection[Any]", sql: str) -> str:
+    row = asking.execute(sql.encode()).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@pytest.mark.usefixtures("little_patience")
+async def test_what_the_standby_lacks_is_not_confirmed_nor_shown_after_a_restart(
+    pair: tuple[PostgresqlServer, Standby], tmp_path: Path
+) -> None:
+    first, standby = pair
+    made = first.new_database(tmp_path)
+    async with await Database.open(made, now, serves=True) as db:
+        assert await db.write(take_index) == 0
+        standby.freeze()
+        for _ in range(2):
+            with pytest.raises(DatabaseFailed):
+                await db.write(take_index)
+        first.stop(kill=True)
+        first.start()
+        assert stored(made) == 2, "the server itself shows what it never confirmed"
+        with pytest.raises(DatabaseFailed):
+            await db.read(lambda unit: unit.one("SELECT next_index FROM wallets"))
+        standby.thaw()
+        wait_until(lambda: is_synchronous(first), "follow again")
+        assert await written(db) == 2
+        first.stop(kill=True)
+        standby.promote()
+        assert stored(DatabaseServer(made.url.replace(str(first.folder), str(standby.folder)), tmp_path)) == 3
+
+
+@pytest.mark.usefixtures("little_patience")
+async def test_after_a_failover_the_standby_is_written_to_and_the_earlier_primary_refused(
+    pair: tuple[PostgresqlServer, Standby], tmp_path: Path
+) -> None:
+    first, standby = pair
+    made = first.new_database(tmp_path)
+    with TcpProxy(first.socket) as network, TcpProxy(standby.socket) as other:
+        server = through([other, network], made)
+        async with await Database.open(server, now, serves=True) as db:
+            assert await db.write(take_index) == 0, "the standby is named first"
+            first.stop(kill=True)
+            await until(partial(is_advised, db, "is a standby"), "say that only the standby is there")
+            standby.promote()
+            assert await written(db) == 1
+            network.cut()
+            first.start()
+            first.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            first.execute("SELECT pg_reload_conf()")
+            network.mend()
+            other.cut()
+            with pytest.raises(DatabaseFailed, match="was the primary before a failover"):
+                await db.write(take_index)
+            with pytest.raises(DatabaseFailed):
+                await db.read(lambda unit: unit.one("SELECT 1"))
+            other.mend()
+            assert await written(db) == 2
+    assert stored(made) == 1
