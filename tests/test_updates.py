@@ -11,6 +11,7 @@ import pytest
 from crypto_checkout import __version__, updates
 from crypto_checkout.core.errors import UpdatesUnknown
 from tests.support.releases import Answer, Publisher, publisher
+from tests.support.waiting import WAIT_SECONDS
 
 RELEASE = {"version": "9.1.0", "url": "https://example.com/9.1.0"}
 
@@ -21,7 +22,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Publisher]:
         yield running
 
 
-async def refused(site: Publisher, path: str, seconds: float = 5) -> str:
+async def refused(site: Publisher, path: str, seconds: float = WAIT_SECONDS) -> str:
     with pytest.raises(UpdatesUnknown) as error:
         await updates.ask(site.url(path), trusting=site.trusting, timeout_seconds=seconds)
     return str(error.value)

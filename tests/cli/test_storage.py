@@ -115,7 +115,7 @@ from crypto_checkout.store import files, migrate
 with files.part_of(Path(sys.argv[1])) as part:
     part.write_bytes(b"half of it")
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 

@@ -42,10 +42,12 @@ class Market:
     clock: Clock
     boards: list[PriceBoard] = field(default_factory=list)
 
-    def board(self, *names: str, quorum: int = 1, timeout_seconds: float = 3, **options: Any) -> PriceBoard:
-        connections = replace(self.connections, timeout_seconds=timeout_seconds)
+    def board(self, *names: str, quorum: int = 1, **options: Any) -> PriceBoard:
+        """Open a board that waits for its sources, however slow the machine is, unless told otherwise."""
+        connections = replace(self.connections, timeout_seconds=WAIT_SECONDS)
         sources = [SOURCES[name](connections) for name in names or ALL]
-        return self.board_of(sources, quorum=quorum, **options)
+        patient = {"patience_seconds": WAIT_SECONDS, "deadline_seconds": WAIT_SECONDS}
+        return self.board_of(sources, quorum=quorum, **{**patient, **options})
 
     def board_of(self, sources: Sequence[Source], *, quorum: int = 1, **options: Any) -> PriceBoard:
         board = PriceBoard(
@@ -190,7 +192,7 @@ async def test_a_throttled_source_is_left_alone_for_as_long_as_it_asks(market: M
 
 async def test_a_source_that_was_down_is_not_waited_for(market: Market) -> None:
     market.exchanges.answers["kraken"] = http(500, "")
-    board = market.board(patience_seconds=60, deadline_seconds=60, timeout_seconds=60)
+    board = market.board()
     await board.rate("ETH", "USD")
     market.exchanges.answers["kraken"] = ok(kraken("3000.3", "3000.1"))
     market.exchanges.held.add("kraken")
@@ -203,7 +205,7 @@ async def test_a_source_that_was_down_is_not_waited_for(market: Market) -> None:
 
 async def test_a_slow_source_costs_a_moment_and_its_answer_is_kept(market: Market) -> None:
     market.exchanges.held.add("kraken")
-    board = market.board(patience_seconds=1)  # time enough for the two others on any machine
+    board = market.board(quorum=2, patience_seconds=0.01)  # the quorum has it wait for both others
     assert (await board.rate("ETH", "USD")).sources == ("coinbase", "coingecko")
     market.exchanges.released.set()
 
@@ -216,7 +218,7 @@ async def test_a_slow_source_costs_a_moment_and_its_answer_is_kept(market: Marke
 
 async def test_a_source_without_a_time_limit_meets_the_boards(market: Market) -> None:
     market.exchanges.held.add("coinbase")
-    board = market.board("coinbase", timeout_seconds=60, deadline_seconds=0.05)
+    board = market.board("coinbase", deadline_seconds=0.05)
     assert "No reliable ETH/USD price" in await refused(board)
     assert market.exchanges.count("coinbase") == 1
 

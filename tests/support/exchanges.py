@@ -16,6 +16,7 @@ import httpx
 
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.prices.source import Connections
+from tests.support.waiting import WAIT_SECONDS
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
@@ -108,7 +109,9 @@ class Redirected(httpx.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def connections_to(url: str, *, clock: Clock, timeout_seconds: float = 3) -> AsyncIterator[Connections]:
+async def connections_to(
+    url: str, *, clock: Clock, timeout_seconds: float = WAIT_SECONDS
+) -> AsyncIterator[Connections]:
     """Open what sources are made of; the chains are read from the exchanges' server too, as raw bytes."""
     async with httpx.AsyncClient(transport=Redirected(url)) as client:
 

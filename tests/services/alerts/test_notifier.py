@@ -34,7 +34,7 @@ from tests.support.api import App, Clock, made, open_app
 from tests.support.mailbox import PASSWORD, USER, Mailbox, mailbox, make_certificate
 from tests.support.receiver import Receiver
 from tests.support.sqlite import writer
-from tests.support.waiting import until
+from tests.support.waiting import WAIT_SECONDS, until
 
 SHOP = Shop("Ada's books", "https://pay.example")
 SECRET = signing.new_secret(bytes(range(32)))
@@ -83,7 +83,9 @@ async def db(tmp_path: Path) -> Any:
 
 
 def mail_channel(box: Mailbox, clock: Clock) -> MailChannel:
-    return MailChannel(MailServer("127.0.0.1", box.port, "none", timeout_seconds=2), sender=FROM, to=TO, clock=clock)
+    return MailChannel(
+        MailServer("127.0.0.1", box.port, "none", timeout_seconds=WAIT_SECONDS), sender=FROM, to=TO, clock=clock
+    )
 
 
 def notifier(db: Database, needs: Needs, channels: Sequence[Any], clock: Clock) -> Notifier:
@@ -182,7 +184,7 @@ async def test_one_channel_that_fails_keeps_nothing_from_the_other(db: Database)
     needs, clock = Needs(), Clock(START)
     needs.issues = [issue()]
     with mailbox() as box, Receiver(status=500) as receiver:
-        async with Sender(timeout_seconds=2, reach=Reach.ANY) as sender:
+        async with Sender(timeout_seconds=WAIT_SECONDS, reach=Reach.ANY) as sender:
             hook = WebhookChannel(sender, url=receiver.url, secret=SECRET, clock=clock)
             loop = notifier(db, needs, [hook, mail_channel(box, clock)], clock)
             await loop.turn()
@@ -217,7 +219,7 @@ async def test_mail_goes_over_tls_with_a_password(
 ) -> None:
     certificate = make_certificate(tmp_path)
     with mailbox(certificate, security=security, sign_in=True) as box:
-        server = MailServer("127.0.0.1", box.port, security, USER, PASSWORD, timeout_seconds=5)
+        server = MailServer("127.0.0.1", box.port, security, USER, PASSWORD, timeout_seconds=WAIT_SECONDS)
         with pytest.raises(MessageNotSent, match=r"(?i)certificate"):
             await server.send(Letter(FROM, TO, "subject", "text"), START)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -263,7 +265,7 @@ async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
     digest = core.Digest((Alert(issue(), START),), (Alert(issue(2), START, START),))
     message = core.message(digest, SHOP, clock())
     with Receiver() as receiver:
-        async with Sender(timeout_seconds=2, reach=Reach.ANY) as sender:
+        async with Sender(timeout_seconds=WAIT_SECONDS, reach=Reach.ANY) as sender:
             await WebhookChannel(sender, url=receiver.url, secret=SECRET, clock=clock).send(message)
     (received,) = receiver.received
     Webhook(SECRET).verify(received.body, received.headers)
