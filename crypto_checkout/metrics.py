@@ -42,6 +42,14 @@ EVENTS_PLAIN = Gauge(
     "Events that aren't packed into fewer bytes yet: those of the last minutes, and after an upgrade the old ones.",
     registry=REGISTRY,
 )
+LEADER = Gauge(
+    "checkout_leader",
+    "1 while this process leads: it follows chains, sends and keeps house. Of several processes exactly one does.",
+    registry=REGISTRY,
+)
+LEADER_TERM = Gauge(
+    "checkout_leader_term", "How often the leader changed, as this process knows; 0 on a file.", registry=REGISTRY
+)
 CHAIN_HEAD = Gauge("checkout_chain_head_block", "The newest block a node shows.", ["chain"], registry=REGISTRY)
 CHAIN_PROCESSED = Gauge("checkout_chain_processed_block", "The last processed block.", ["chain"], registry=REGISTRY)
 CHAIN_FAILURES = Counter(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from crypto_checkout.app.modes import Loop, Mode, Modes
+from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts, Watches, owners
 from crypto_checkout.config import BrandingConfig, Config
 from crypto_checkout.core.moments import Clock
@@ -18,6 +18,7 @@ from crypto_checkout.services.alerts.channels import Channel, MailChannel, Webho
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.notifier import Notifier
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
+from crypto_checkout.services.leading.loops import Loop
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.receipts.days import DailyMail
 from crypto_checkout.services.receipts.mail_test import MailTest

@@ -2,10 +2,9 @@
 
 import secrets
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from crypto_checkout.app import chains, collecting, prices, wallets
 from crypto_checkout.app.parts import Parts
@@ -27,6 +26,7 @@ from crypto_checkout.services.collect.deposit_check import DepositCheck, Deposit
 from crypto_checkout.services.collect.records import CollectionRecords
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
+from crypto_checkout.services.leading.loops import Loop
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.token_balances import TokenBalances
 from crypto_checkout.services.ledger.token_check import TokenCheck
@@ -41,8 +41,6 @@ from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox_store
 
-Loop = Callable[[], Coroutine[Any, Any, None]]
-
 # Skipping blocks without transactions loses nothing: after a restart, one block spans the time that they took.
 _SANDBOX_IDLE_SECONDS = 86_400
 
@@ -53,6 +51,7 @@ _REST_SECONDS = 30.0
 class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
+    Each process runs `loops`; `leading_loops` run where this one leads.
     `sandbox` is the simulated chain, and `sandbox_records` keeps its collections; both are None in live mode.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
     another server seems to have given out. `uncollectable` holds the chains without deposits now, with the reason,
@@ -62,6 +61,7 @@ class Mode:
     payment_methods: PaymentMethods
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
+    leading_loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
     balance_sources: Mapping[int, BalanceSource]
     sandbox: SandboxChain | None = None
@@ -82,6 +82,7 @@ class Modes:
     payment_methods: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
+    leading_loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
     balance_sources: Mapping[int, BalanceSource]
     refunds: OpenRefunds
@@ -103,6 +104,7 @@ async def open_modes(parts: Parts) -> Modes:
         payment_methods=payment_methods,
         watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
         loops=(network_costs.run, *(loop for mode in configured for loop in mode.loops)),
+        leading_loops=tuple(loop for mode in configured for loop in mode.leading_loops),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
         balance_sources=balance_sources,
         refunds=refunds,
@@ -170,8 +172,11 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         payment_methods,
         watchers,
         loops=(
-            *(check.run, check.recheck, token_check.run, usage.run, reconcile.run),
+            *(check.run, token_check.run, usage.run),
             *([] if deposit_check is None else [deposit_check.run]),
+        ),
+        leading_loops=(
+            *(check.recheck, reconcile.run),
             *(each.run for each in token_balances),
             *(each.run for each in refund_payments),
             *(each.run for each in collections),
@@ -220,7 +225,8 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
     return Mode(
         payment_methods,
         (watcher,),
-        loops=(
+        loops=(),
+        leading_loops=(
             watcher.run,
             collections.run,
             Pruner(parts.db, chain, parts.clock).run,

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from crypto_checkout import litestream
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
-from crypto_checkout.app.modes import Loop, open_modes
+from crypto_checkout.app.modes import open_modes
 from crypto_checkout.app.parts import Parts, Watches, backup_job, issuer, watches
 from crypto_checkout.app.urls import place
 from crypto_checkout.config import Config
@@ -23,9 +24,9 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.status import Tokens
-from crypto_checkout.log import get_logger
 from crypto_checkout.program import own_command
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, Loop, RunningLoops
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backups import Backups
@@ -42,8 +43,7 @@ from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.files import remove_parts
 from crypto_checkout.store.migrate import migrate
-
-log = get_logger("app")
+from crypto_checkout.store.place import DatabaseServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def open_server(
 
     Raises:
         FolderInUse: Another process serves this data folder.
-        FatalError: Another process serves the same database of a server.
+        FatalError: Another process is changing the tables of the server's database.
         DatabaseTooNew: A newer version of the program wrote the database.
 
     """
@@ -90,21 +90,28 @@ async def open_server(
         services = web.services(parts, modes, sender)
         alert_test = alerts.alert_test(config, sender, clock)
         dashboard = web.dashboard_services(parts, modes, services, issues, watching, alert_test, wake_mail)
+        leading_loops = RunningLoops(
+            [
+                *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
+                *_upkeep(parts),
+                alerts.notifier(parts, issues, sender).run,
+                *alerts.mail_loops(parts, modes, issues, mail_due),
+                *modes.leading_loops,
+            ],
+            partial(_flush, modes.watchers),
+        )
         loops = [
-            *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
-            *_upkeep(parts),
             *_file_loops(parts, watching),
             watching.clock.run,
             watching.updates.run,
             loop_watch.run,
-            alerts.notifier(parts, issues, sender).run,
-            *alerts.mail_loops(parts, modes, issues, mail_due),
             *modes.loops,
         ]
         token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))
         tokens = Tokens(metrics_token, token)
+        leading = _leading(database, leading_loops, clock)
         site = web.application(parts, modes, services, dashboard, tokens, loop_watch.longest_seconds)
-        await stack.enter_async_context(_running(loops, modes.watchers))
+        await stack.enter_async_context(_running(loops, leading))
         yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)
 
 
@@ -159,24 +166,30 @@ def _backups(parts: Parts) -> Backups:
     )
 
 
+def _leading(database: Path | DatabaseServer, loops: RunningLoops, clock: Clock) -> Leading | AlwaysLeading:
+    """Wire what runs the leader's loops: always on a file, which one process serves, and by turns on a server."""
+    if isinstance(database, Path):
+        return AlwaysLeading(loops)
+    from crypto_checkout.store.postgresql.leadership import Candidacy
+
+    return Leading(Candidacy(database, clock), loops)
+
+
 @asynccontextmanager
-async def _running(loops: Sequence[Loop], watchers: Sequence[Watcher]) -> AsyncIterator[None]:
-    """Run the loops; at the end stop them, and write what the watchers still hold in memory."""
-    tasks = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
-    for task in tasks:
-        task.add_done_callback(_log_death)
+async def _running(loops: Sequence[Loop], leading: Leading | AlwaysLeading) -> AsyncIterator[None]:
+    """Run the loops; at the end stop them, the leader's first."""
+    of_each = RunningLoops(loops)
+    of_each.start()
+    await leading.begin()
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for watcher in watchers:
-            with suppress(DatabaseFailed):  # logged; the next start reads those blocks again
-                await watcher.flush()
+        await leading.end()
+        await of_each.stop()
 
 
-def _log_death(task: asyncio.Task[None]) -> None:
-    """Log an error that ended a loop: this is always a bug."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("a loop has ended", error=f"{task.get_name()}: {error}", exc_info=error)
+async def _flush(watchers: Sequence[Watcher]) -> None:
+    """Write what the watchers still hold in memory."""
+    for watcher in watchers:
+        with suppress(DatabaseFailed):  # logged; the next start reads those blocks again
+            await watcher.flush()

@@ -271,5 +271,9 @@ class DatabaseDamaged(DatabaseFailed):
     """The database file is damaged: SQLite found a page that is not what it was written as."""
 
 
+class LeaderChanged(DatabaseFailed):
+    """The database took nothing of a leader whose term is over: another process leads now."""
+
+
 class SourceFailed(RecoverableError):
     """A price source gave no usable answer."""

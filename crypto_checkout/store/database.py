@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store.faults import Faults
@@ -85,12 +85,12 @@ class Database:
     async def open(cls, place: Path | DatabaseServer, clock: Clock, *, serves: bool = False) -> Self:
         """Open a file or a server's database, which must be migrated (see `store.migrate`).
 
-        The clock is read on the event loop and on threads. The process that serves is the only one on a server's
-        database that does; on a file, `store.data_folder.lock` sees to that.
+        The clock is read on the event loop and on threads. While any process `serves` a server's database, its tables
+        aren't changed; on a file, `store.data_folder.lock` sees to that.
 
         Raises:
             DatabaseFailed: The storage refuses.
-            FatalError: Another process serves this database.
+            FatalError: Another process is changing the tables.
 
         """
         signals = Signals()
@@ -131,6 +131,7 @@ class Database:
         Raises:
             DatabaseFailed: The storage failed (the disk is full, a page is damaged, another process held the lock for
                 too long), and the unit's changes are undone.
+            LeaderChanged: The task leads (`store.group_commit.TERM`), and its term is over; nothing was written.
             sqlite3.ProgrammingError: The database is closed.
 
         """
@@ -140,6 +141,8 @@ class Database:
         self._start_drain()
         try:
             result = await future
+        except LeaderChanged:
+            raise  # no fault of the database
         except DatabaseFailed as error:
             self.faults.note_failure(error)
             raise

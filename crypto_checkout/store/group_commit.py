@@ -8,14 +8,14 @@ import asyncio
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
+from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed, LeaderChanged
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.signals import notices
@@ -29,6 +29,12 @@ Tell = Callable[[EngineConnection, Sequence[str]], None]
 
 BUSY_TIMEOUT_MS = 5_000
 """The time for which a group on the writer's thread waits for another process that writes."""
+
+TERM: ContextVar[int | None] = ContextVar("term", default=None)
+"""The term in which the current task leads; None where it doesn't, and always on a file, which one process serves.
+
+Whatever a task with a term writes is refused once another process leads. A task that it starts has the same term.
+"""
 
 _STEPS_COUNTED = 1_000
 _MOST_STEPS = 20 * _STEPS_COUNTED
@@ -173,13 +179,29 @@ def _run_units(
     """Run units in one transaction on the writer's thread, which may wait for another process."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_run_unit(connection, waiting, clock()) for waiting in units]
+        is_stale = _stale(connection, {unit.context.get(TERM) for unit in units} - {None})
+        outcomes = [
+            _refused() if is_stale(waiting.context.get(TERM)) else _run_unit(connection, waiting, clock())
+            for waiting in units
+        ]
         if told := notices(each for outcome in outcomes for each in outcome.callbacks):
             tell(connection, told)
         connection.execute("COMMIT")
     finally:
         _roll_back(connection)
     return outcomes
+
+
+def _stale(connection: EngineConnection, terms: Collection[int | None]) -> Callable[[int | None], bool]:
+    """Return what tells a term that is over. It holds for the transaction: whoever begins another one writes too."""
+    if not terms:
+        return lambda _: False
+    current = connection.execute("SELECT term FROM leader").fetchone()["term"]
+    return lambda term: term is not None and term != current
+
+
+def _refused() -> _Outcome[Any]:
+    return _Outcome(error=LeaderChanged("the database took nothing of it: another process leads now"))
 
 
 def _roll_back(connection: EngineConnection) -> None:

@@ -56,17 +56,6 @@ def test_a_server_starts_on_an_empty_database_and_goes_on_after_it_was_killed(tm
     assert (folder / "checkout-data" / "secret.key").exists()
 
 
-def test_a_second_server_on_the_same_database_is_refused_by_name(tmp_path: Path, url: str) -> None:
-    first, second = configured(tmp_path / "first", url), configured(tmp_path / "second", url)
-    with Server(first) as server:
-        refused = command(second, "serve")
-        assert refused.returncode == 1
-        assert f"is already served by process {server.process.pid} on the machine of the database" in refused.stderr
-        assert "hush" not in refused.stderr
-    with Server(second):
-        pass
-
-
 def test_a_key_revoked_by_a_command_is_refused_within_a_second(tmp_path: Path, url: str) -> None:
     folder = configured(tmp_path / "shop", url)
     with Server(folder) as server:

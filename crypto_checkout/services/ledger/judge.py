@@ -16,6 +16,7 @@ from crypto_checkout.core.ledger.assess import Tip, assess
 from crypto_checkout.core.ledger.dust import dust_below, is_dust, units_worth
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.public import render
+from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.core.webhooks.events import EventType, of_status
 from crypto_checkout.services.checkout import customers
 from crypto_checkout.services.ledger.evidence import Evidence
@@ -24,9 +25,21 @@ from crypto_checkout.services.receipts.issuer import ReceiptIssuer
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals
-from crypto_checkout.store.database import WriteUnit
-from crypto_checkout.store.ledger import payments, unmatched
+from crypto_checkout.store.collect import collections
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import cursors, payments, unmatched
+from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
+from crypto_checkout.store.refunds import refunds
+
+
+def is_awaited(unit: ReadUnit, chain_id: int, newest: Cursor) -> bool:
+    """Tell whether a block is awaited although nothing is in it: by what expires then, or is deep enough."""
+    return (
+        bool(store.to_judge(unit, chain_id, newest.tip.expiry_time))
+        or collections.is_any_seen(unit, chain_id, newest.number - cursors.KEPT_BLOCKS)
+        or bool(refunds.on_chain(unit, chain_id, [RefundStatus.SEEN]))
+    )
 
 
 def _nothing(_: WriteUnit, __: int) -> None:

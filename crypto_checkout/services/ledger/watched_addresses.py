@@ -45,9 +45,10 @@ class AddressBalances:
     """
 
     def __init__(self) -> None:
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Forget everything; the next turn reads it again."""
         self.holdings = BalanceGroups()
         self.unread: set[Address] = set()
         self.unassigned: set[Address] = set()
@@ -104,8 +105,9 @@ class WatchedAddresses(AddressBalances):
         self._livemode = livemode
         super().__init__()
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        """Forget everything; the next turn reads it again."""
+        super().forget()
         self._ends: list[tuple[datetime, Address]] = []
         self._as_of: str | None = None
         self._places = Places()
@@ -120,7 +122,7 @@ class WatchedAddresses(AddressBalances):
                 self.holdings.set(address, units)
         elif self._as_of != block.hash or (pending is not None and pending.corrects):
             # Also where a reorg led back to our own block: credits that were taken back since stay taken back.
-            self._forget()
+            self.forget()
         since = block.time - WATCHED_AFTER_GRACE
         is_new, self._as_of = self._as_of is None, block.hash
         after, newest = await self._db.read(lambda unit: self._span(unit, since, is_new=is_new), quick=not is_new)

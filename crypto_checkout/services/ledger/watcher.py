@@ -19,13 +19,12 @@ from crypto_checkout import metrics
 from crypto_checkout.core.errors import ChainMoved, RecoverableError
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.ledger.follow import Advance, Head, Header, Refetch, Rollback, follow
-from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import evidence
 from crypto_checkout.services.ledger.ancestor import TooDeepReorg, check_lower_head, rollback_target
 from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
-from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.judge import Judge, is_awaited
 from crypto_checkout.services.ledger.reading.ahead import AheadReader
 from crypto_checkout.services.ledger.reading.late_round import LateChain, LateRound
 from crypto_checkout.services.ledger.reading.pauses import Pauses
@@ -34,12 +33,9 @@ from crypto_checkout.services.ledger.reading.reader import StretchReader
 from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.services.ledger.second_reading import SecondReading
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
-from crypto_checkout.store.checkout import sessions
-from crypto_checkout.store.collect import collections
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, late_pages
 from crypto_checkout.store.ledger.cursors import Cursor
-from crypto_checkout.store.refunds import refunds
 
 log = get_logger("watcher")
 
@@ -57,11 +53,10 @@ class Watcher:
 
     Args:
         db: the ledger.
-        chain: the chain.
+        chain: the chain; `name` is its name, for people.
         judge: moves this chain's sessions.
         chain_id: the chain's id.
         livemode: the mode of the sessions whose addresses are watched.
-        name: the chain's name, for people.
         poll_seconds: the pause once the head is processed; `rest_seconds` the one while no session is open.
         start_block: the first block to process on the very first start.
         clock: the time; `monotonic` the time since some moment, in seconds.
@@ -129,7 +124,11 @@ class Watcher:
         self._pauses.session_made()
 
     async def run(self) -> None:
-        """Follow the chain until cancelled. After a reorg that is too deep it only retries (`status.stopped`)."""
+        """Follow the chain from where the database is until cancelled; this may begin again.
+
+        After a reorg that is too deep it only retries (`status.stopped`).
+        """
+        await self._start_over()
         failures = 0
         while True:
             self._pauses.woken.clear()
@@ -148,6 +147,13 @@ class Watcher:
                 more = False
             if not more:
                 await self._pause(failures)
+
+    async def _start_over(self) -> None:
+        """Forget what only this process knows: another one may have followed the chain meanwhile."""
+        async with self._turn:
+            self._cursor, self._unwritten = None, []
+            self._reader.forget()
+            self._watched.forget()
 
     async def _turn_late(self) -> None:
         """Look at old addresses. If that fails, the chain itself is still followed."""
@@ -253,7 +259,7 @@ class Watcher:
         """Set the first cursor: the head, or the block before the configured one."""
         number = head.number if self._start_block == "latest" else max(0, self._start_block - 1)
         (header,) = await self._chain.headers([number])
-        first = _cursor(header, head)
+        first = Cursor.at(header, head)
 
         def begin(unit: WriteUnit) -> None:
             cursors.remember(unit, self._chain_id, [header])
@@ -302,7 +308,7 @@ class Watcher:
 
     async def _advance(self, cursor: Cursor, stretch: Stretch, head: Head) -> None:
         found = await self._evidence.of(stretch)
-        newest = _cursor(stretch.last, head, cursor.compared_time)
+        newest = Cursor.at(stretch.last, head, cursor.compared_time)
         if found.is_compared:
             newest = replace(newest, compared_time=newest.time)
         self._note_comparison(found, newest)
@@ -329,14 +335,7 @@ class Watcher:
         if not self._idle or self._clock() - self._written_at >= self._idle:
             return True
 
-        def is_awaited(unit: ReadUnit) -> bool:
-            return (
-                bool(sessions.to_judge(unit, self._chain_id, newest.tip.expiry_time))
-                or collections.is_any_seen(unit, self._chain_id, newest.number - cursors.KEPT_BLOCKS)
-                or bool(refunds.on_chain(unit, self._chain_id, [RefundStatus.SEEN]))
-            )
-
-        return await self._db.read(is_awaited)
+        return await self._db.read(lambda unit: is_awaited(unit, self._chain_id, newest))
 
     async def _write(self, found: Evidence, to: Cursor, headers: Sequence[Header]) -> None:
         def advance(unit: WriteUnit) -> None:
@@ -392,7 +391,3 @@ class Watcher:
             self._cursor = None
             raise ChainMoved("another process has moved the last processed block")
         return stored
-
-
-def _cursor(header: Header, head: Head, compared_time: datetime | None = None) -> Cursor:
-    return Cursor(header.number, header.hash, header.time, head.final_number, compared_time)

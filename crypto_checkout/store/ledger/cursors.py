@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.follow import Head, Header
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
@@ -23,6 +24,11 @@ class Cursor:
     time: datetime
     final_number: int | None = None
     compared_time: datetime | None = None
+
+    @classmethod
+    def at(cls, header: Header, head: Head, compared_time: datetime | None = None) -> Self:
+        """Return the cursor at a block, with the final one of a chain's head."""
+        return cls(header.number, header.hash, header.time, head.final_number, compared_time)
 
     @property
     def header(self) -> Header:

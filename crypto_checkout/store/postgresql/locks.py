@@ -7,7 +7,10 @@ WRITE = 1
 """Held by a transaction that writes, from its begin to its end."""
 
 SERVE = 2
-"""Held by the session that a server of ours writes through."""
+"""Shared by the sessions that servers of ours write through, so that nobody changes the tables under them."""
 
 MIGRATE = 3
 """Held by the session that changes the tables."""
+
+LEAD = 4
+"""Held by the process that leads, through a session of its own: `leadership`."""

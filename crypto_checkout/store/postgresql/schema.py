@@ -19,12 +19,13 @@ from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.postgresql.faults import advice, words
-from crypto_checkout.store.postgresql.session import connect, in_use, try_lock
+from crypto_checkout.store.postgresql.session import connect, in_use
 from crypto_checkout.store.secret_key import open_cipher
 
 FIRST = 36
 """The schema of the first version of the program that knew PostgreSQL."""
 
+_WAIT_FOR_SERVERS = "3s"  # one that has just ended still has its sessions for a moment
 _VERSION_TABLE = """
 CREATE TABLE schema_version (
     only_row BIGINT PRIMARY KEY CHECK (only_row = 1),
@@ -86,8 +87,11 @@ def migrate(server: DatabaseServer) -> list[Migration]:
         missing = _missing(server, session)
         if not missing:
             return []
-        with _alone(server, session):
+        with _alone(session):
             missing = _missing(server, session)
+            if not missing:
+                return []  # another process did it meanwhile, and may serve already
+            _refuse_while_served(server, session)
             try:
                 _apply(session, missing, server)
             except psycopg.Error as error:
@@ -120,13 +124,23 @@ def _session(server: DatabaseServer, name: str) -> Iterator["psycopg.Connection[
 
 
 @contextmanager
-def _alone(server: DatabaseServer, session: "psycopg.Connection[Any]") -> Iterator[None]:
-    """Let only one process change the tables at a time, and never under a server, which doesn't know the new ones."""
+def _alone(session: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Let only one process change the tables at a time."""
     session.execute("SET lock_timeout = 0")
     session.execute("SELECT pg_advisory_lock(%s, %s)", (locks.SPACE, locks.MIGRATE))
-    if not try_lock(session, locks.SERVE):
-        raise FatalError(f"{in_use(server, session)} Its tables have to be brought up to date.")
     yield
+
+
+def _refuse_while_served(server: DatabaseServer, session: "psycopg.Connection[Any]") -> None:
+    """Raise FatalError if servers run, which don't know the new tables; none starts from here on."""
+    session.execute("SELECT set_config('lock_timeout', %s, false)", (_WAIT_FOR_SERVERS,))
+    try:
+        session.execute("SELECT pg_advisory_lock(%s, %s)", (locks.SPACE, locks.SERVE))
+    except psycopg.errors.LockNotAvailable as error:
+        raise FatalError(
+            f"{in_use(server, session)} Its tables have to be brought up to date: stop every process that serves it, "
+            "then start one of this version."
+        ) from error
 
 
 def _missing(server: DatabaseServer, session: "psycopg.Connection[Any]") -> list[Migration]:

@@ -1,6 +1,7 @@
 """Open sessions on a PostgreSQL server, set as units of work need them."""
 
 import os
+import socket
 import time
 from contextlib import closing, suppress
 from functools import partial
@@ -20,10 +21,24 @@ _CONNECT_SECONDS = 5
 _CONFIRM_SECONDS = 10.0
 _OUTCOME_SECONDS = 10.0
 _ASK_AGAIN_SECONDS = 0.1
+_MOST_OF_A_NAME = 40  # of the 63 letters that a session's name may have
+_SERVING = (
+    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted"
+    " AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+PROCESS = f"{os.getpid()}@{socket.gethostname()}"[:_MOST_OF_A_NAME]
+"""This process as others see it in the names of its sessions: 4242@shop-1."""
+
 _SETTINGS = {
     "lock_timeout": "5s",  # as SQLite waits for a file's lock
     "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "60s",  # a process that hangs doesn't keep others from writing
+    "idle_in_transaction_session_timeout": "10s",  # a process that hangs doesn't keep others from writing
+    "client_connection_check_interval": "5s",
+    "tcp_keepalives_idle": "5",  # nor does one whose network was cut; without effect on a socket of this machine
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
     "jit": "off",
     "timezone": "UTC",
     "bytea_output": "hex",
@@ -44,7 +59,7 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
             server.url,
             autocommit=True,
             connect_timeout=_CONNECT_SECONDS,
-            application_name=f"crypto-checkout {name} {os.getpid()}",
+            application_name=f"crypto-checkout {name} {PROCESS}",
             client_encoding="UTF8",
             tcp_user_timeout=30_000,
             keepalives_idle=15,
@@ -110,71 +125,51 @@ def was_committed(server: DatabaseServer, life: str, transaction: str) -> bool:
 
 
 class ServingSession:
-    """The identity of a session that serves: its lock lives as long as it does, so a stale one can write nothing."""
+    """Opens the writing session of a process that serves, again whenever it was lost."""
 
     def __init__(self, server: DatabaseServer) -> None:
         self._server = server
         self._earlier: tuple[int, str] | None = None
 
     def open(self) -> PostgresqlConnection:
-        """Open the writing session, alone among all processes.
+        """Open it, under a lock that keeps others from changing the tables.
 
-        Raises FatalError if another process serves this database, and as `connect` does.
+        Raises FatalError if they are being changed, and as `connect` does.
         """
         session = connect(self._server, "writer")
         try:
-            self._alone(session)
+            self._end_earlier(session)
+            session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (locks.SPACE, locks.SERVE))
+        except psycopg.errors.LockNotAvailable as error:
+            session.close()
+            raise FatalError(
+                f"The tables of {self._server} are being changed. Start again when that is done."
+            ) from error
         except psycopg.Error as error:
             session.close()
             raise as_failure(error, writes=True) from error
-        except FatalError:
-            session.close()
-            raise
         return _connection(self._server, session, writes=True)
 
-    def _alone(self, session: "psycopg.Connection[Any]") -> None:
-        if not self._take(session):
-            raise FatalError(in_use(self._server, session))
+    def _end_earlier(self, session: "psycopg.Connection[Any]") -> None:
+        """End the earlier session, if it was cut off and the server hasn't noticed: others may wait for it."""
+        if self._earlier is not None:
+            session.execute(
+                "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity "
+                "WHERE pid = %s AND CAST(backend_start AS TEXT) = %s"
+                # One whose commit waits for a standby would end it, and show what the standby doesn't have.
+                " AND wait_event IS DISTINCT FROM 'SyncRep'",
+                self._earlier,
+            )
         self._earlier = session.execute(
             "SELECT pid, CAST(backend_start AS TEXT) FROM pg_stat_activity WHERE pid = pg_backend_pid()"
         ).fetchone()
 
-    def _take(self, session: "psycopg.Connection[Any]") -> bool:
-        """Take the lock; of an earlier session of this process, cut off but not noticed by the server, it is taken."""
-        if try_lock(session, locks.SERVE):
-            return True
-        if self._earlier is None:
-            return False
-        session.execute(
-            "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity "
-            "WHERE pid = %s AND CAST(backend_start AS TEXT) = %s"
-            # One whose commit waits for a standby would end it, and show what the standby doesn't have.
-            " AND wait_event IS DISTINCT FROM 'SyncRep'",
-            self._earlier,
-        )
-        return try_lock(session, locks.SERVE)
-
-
-def try_lock(session: "psycopg.Connection[Any]", lock: int) -> bool:
-    """Take a lock for as long as the session lives; return False if another session has it."""
-    row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.SPACE, lock)).fetchone()
-    assert row is not None
-    return bool(row[0])
-
 
 def in_use(server: DatabaseServer, session: "psycopg.Connection[Any]") -> str:
-    """Name the process that serves a database, as far as the server shows it."""
-    row = session.execute(
-        "SELECT application_name, COALESCE(host(client_addr), 'the machine of the database')"
-        " FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        " WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted",
-        (locks.SPACE, locks.SERVE),
-    ).fetchone()
-    process = f"process {row[0].split()[-1]} on {row[1]}" if row and row[0] else "another process"
-    return (
-        f"{server} is already served by {process}. Stop it first, or give this server its own [database] url and "
-        "[server] port."
-    )
+    """Name the processes that serve a database, as far as the server shows them."""
+    found = session.execute(_SERVING, (locks.SPACE, locks.SERVE)).fetchall()
+    names = ", ".join(sorted(row[0].split()[-1] for row in found if row[0])) or "another process"
+    return f"{server} is served by {names}."
 
 
 def _check(server: DatabaseServer, session: "psycopg.Connection[Any]") -> None:

@@ -127,6 +127,11 @@ def test_prometheus_accepts_the_rules_and_every_expression(tmp_path: Path) -> No
 CASES = {
     "CheckoutDown": ({'up{job="crypto-checkout",instance="a"}': "0x60"}, {"instance": "a", "job": "crypto-checkout"}),
     "CheckoutNotReady": ({'checkout_ready{check="database"}': "0x60"}, {"check": "database"}),
+    "CheckoutLeaderMissing": (
+        {'checkout_leader{job="a",instance="a"}': "0x60", 'checkout_leader{job="a",instance="b"}': "0x60"},
+        {"job": "a"},
+    ),
+    "CheckoutLeaderChanges": ({'checkout_leader_term{instance="a"}': "1+1x60"}, {"instance": "a"}),
     "CheckoutChainBehind": (
         {
             'checkout_chain_head_block{chain="1"}': "1000x60",

@@ -19,6 +19,7 @@ import pytest
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from tests.support import postgresql
 from tests.support.kill_writer import take_index
@@ -180,15 +181,19 @@ async def wait_until_still(db: Database) -> None:
                 last, since = db.version(), asyncio.get_running_loop().time()
 
 
-async def test_only_one_process_serves_and_its_lock_ends_with_it(server: DatabaseServer) -> None:
-    async with await Database.open(server, now, serves=True) as db:
-        with pytest.raises(FatalError, match=r"already served by process \d+ on the machine of the database"):
+async def test_processes_that_serve_write_beside_each_other_and_none_starts_while_the_tables_are_changed(
+    server: DatabaseServer,
+) -> None:
+    async with (
+        await Database.open(server, now, serves=True) as db,
+        await Database.open(server, now, serves=True) as other,
+    ):
+        assert await db.write(take_index) == 0
+        assert await other.write(take_index) == 1
+    with psycopg.connect(server.url, autocommit=True) as migrating:
+        migrating.execute(f"SELECT pg_advisory_lock({locks.SPACE}, {locks.SERVE})".encode())
+        with pytest.raises(FatalError, match="are being changed"):
             await Database.open(server, now, serves=True)
-        async with await Database.open(server, now) as beside:
-            assert await beside.write(take_index) == 0
-        assert await db.write(take_index) == 1
-    async with await Database.open(server, now, serves=True) as db:
-        assert await db.write(take_index) == 2
 
 
 async def test_a_server_that_was_killed_loses_nothing_and_is_found_again(

@@ -194,8 +194,8 @@ def test_what_fails_changes_nothing(server: DatabaseServer, monkeypatch: pytest.
 
 
 def test_tables_are_never_changed_under_a_server(server: DatabaseServer) -> None:
-    with psycopg.connect(server.url, autocommit=True, application_name="crypto-checkout writer 77") as serving:
-        serving.execute(f"SELECT pg_advisory_lock({locks.SPACE}, {locks.SERVE})".encode())
-        with pytest.raises(FatalError, match="already served by process 77"):
+    with psycopg.connect(server.url, autocommit=True, application_name="crypto-checkout writer 77@shop") as serving:
+        serving.execute(f"SELECT pg_advisory_lock_shared({locks.SPACE}, {locks.SERVE})".encode())
+        with pytest.raises(FatalError, match=r"is served by 77@shop\. Its tables have to be brought up to date"):
             migrate(server)
     assert migrate(server) == migrations()

@@ -50,7 +50,7 @@ class _OldAddresses(AddressBalances):
 
     def take(self, found: list[LateAddress], recorded_to: int) -> None:
         """Take a page; the ledger is complete up to a block, where the page may begin before it."""
-        self._forget()
+        self.forget()
         self._recorded_to = recorded_to
         self._since = {each.address: each.since or 0 for each in found}
         for each in found:

@@ -1,0 +1,137 @@
+"""Leading: of all processes that serve one database, one follows chains, sends, and keeps house.
+
+It holds an advisory lock, for as long as a session of its own lives. In the same transaction as the lock is taken, the
+*term* rises; what a leader writes carries its term, and an earlier one is refused (`store.group_commit.TERM`). So a
+leader that doesn't know yet that it was replaced, because it hung or its network was cut, does no harm.
+
+The leader confirms itself each second. One that the server hasn't heard for `SILENT_SECONDS` is replaced: its sessions
+are ended. It has given up before, by its own clock, unless it hangs.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+import psycopg
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.upkeep.leader import NOBODY, Leader, Standing
+from crypto_checkout.log import get_logger
+from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import locks
+from crypto_checkout.store.postgresql.connection import PostgresqlConnection
+from crypto_checkout.store.postgresql.session import PROCESS, connect
+
+log = get_logger("leader")
+
+SILENT_SECONDS = 6.0
+"""The time without a word of the leader after which another process replaces it, by the database server's clock."""
+
+_ANSWER_SECONDS = 4.0  # with the second between two confirmations: less than the others wait
+_TAKE = f"SELECT pg_try_advisory_lock({locks.SPACE}, {locks.LEAD}) AS is_ours"
+_HOLDERS = f"""
+SELECT application_name, EXTRACT(EPOCH FROM clock_timestamp() - state_change) AS silent_seconds
+FROM pg_locks
+JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.LEAD} AND granted
+    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""  # noqa: S608 - numbers of ours
+_END_ALL = """
+SELECT COUNT(pg_terminate_backend(pid, 1000)) AS ended
+FROM pg_stat_activity
+WHERE datname = current_database()
+    AND split_part(application_name, ' ', 1) = 'crypto-checkout'
+    AND split_part(application_name, ' ', 3) = :process
+    AND wait_event IS DISTINCT FROM 'SyncRep' -- it would show what a standby doesn't have
+"""
+_RAISE = """
+UPDATE leader
+SET term = term + 1, process = :process, since = :since, asked_to_end = NULL
+RETURNING term
+"""
+_ROW = "SELECT term, process, since, asked_to_end, seen FROM leader"
+
+
+class Candidacy:
+    """A process's part in leading: each `turn` tries to lead, or confirms that it still does.
+
+    It is used by one thread at a time, and blocks it for some seconds at most.
+    """
+
+    def __init__(self, server: DatabaseServer, clock: Callable[[], datetime]) -> None:
+        self._server = server
+        self._clock = clock
+        self._connection: PostgresqlConnection | None = None
+        self._term: int | None = None
+
+    def turn(self) -> Standing:
+        """Lead if nobody does, or confirm it; return how the process stands then.
+
+        Raises DatabaseFailed, and the process doesn't lead then.
+        """
+        try:
+            connection = self._open()
+            if self._term is None:
+                self._try(connection)
+            return self._standing(connection)
+        except BaseException as error:  # passed on  # a loop's boundary
+            self.step_back()
+            if isinstance(error, psycopg.Error):
+                raise DatabaseFailed(f"the database failed: {error}") from error
+            raise
+
+    def step_back(self) -> None:
+        """Lead no more, and end the session. Repeating is safe."""
+        self._term = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> PostgresqlConnection:
+        if self._connection is None or not self._connection.is_alive():
+            self._term = None
+            session = connect(self._server, "leader")
+            self._connection = PostgresqlConnection(session, writes=True, answer_seconds=_ANSWER_SECONDS)
+        return self._connection
+
+    def _try(self, connection: PostgresqlConnection) -> None:
+        """Take the lock, of a leader that hangs too, and begin a term."""
+        if not connection.execute(_TAKE).fetchone()["is_ours"]:
+            holder = connection.execute(_HOLDERS).fetchone()
+            if holder is None or holder["silent_seconds"] is None or holder["silent_seconds"] < SILENT_SECONDS:
+                return
+            process = holder["application_name"].split()[-1]
+            log.warning("the leader is silent and will be replaced", process=process)
+            connection.execute(_END_ALL, {"process": process})
+            if not connection.execute(_TAKE).fetchone()["is_ours"]:
+                return
+        since = moments.to_text(self._clock())
+        connection.execute("BEGIN IMMEDIATE")
+        term = connection.execute(_RAISE, {"process": PROCESS, "since": since}).fetchone()["term"]
+        connection.execute("COMMIT")
+        self._term = term
+
+    def _standing(self, connection: PostgresqlConnection) -> Standing:
+        row = connection.execute(_ROW).fetchone()
+        if self._term is not None and row["term"] != self._term:
+            self.step_back()  # the lock was lost without the session: a database that was put back, say
+            return NOBODY
+        leads = self._term is not None or connection.execute(_HOLDERS).fetchone() is not None
+        leader = None
+        if leads and row["process"] is not None:
+            leader = Leader(row["process"], moments.from_text(row["since"]), row["term"])
+        return Standing(self._term, leader, row["seen"], is_asked_to_end=row["asked_to_end"] == row["term"])
+
+
+def leader(server: DatabaseServer) -> Leader | None:
+    """Return who leads a server's database now; None while nobody does. Raises DatabaseFailed."""
+    connection = PostgresqlConnection(connect(server, "question"), writes=False)
+    try:
+        if connection.execute(_HOLDERS).fetchone() is None:
+            return None
+        row = connection.execute(_ROW).fetchone()
+        return Leader(row["process"], moments.from_text(row["since"]), row["term"])
+    finally:
+        with suppress(DatabaseFailed):
+            connection.close()

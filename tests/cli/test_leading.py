@@ -1,0 +1,83 @@
+"""Several servers on one database: one leads, and another takes over when it is gone or silent."""
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.postgresql import PostgresqlServer
+from tests.support.server import Server
+from tests.support.waiting import wait_until
+
+PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
+
+
+@pytest.fixture
+def url(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[str]:
+    """Make a database without tables."""
+    made = postgresql_server.empty_database(tmp_path)
+    yield made.url
+    postgresql_server.drop(made)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, url: str) -> Iterator[tuple[Server, Server]]:
+    """Start two servers on one database; the first one leads."""
+    first = served(tmp_path / "first", url)
+    second = served(tmp_path / "second", url, key_of=tmp_path / "first")
+    yield first, second
+    for each in (first, second):
+        if each.process.poll() is None:
+            each.process.send_signal(signal.SIGCONT)
+            each.stop()
+
+
+def served(folder: Path, url: str, key_of: Path | None = None) -> Server:
+    """Start a server in a folder of its own, with the secret key of another."""
+    (folder / "checkout-data").mkdir(parents=True)
+    (folder / "checkout.toml").write_text(f'[database]\nurl = "{url}"\n', "utf-8")
+    if key_of is not None:
+        shutil.copy(key_of / "checkout-data" / "secret.key", folder / "checkout-data")
+    return Server(folder)
+
+
+def told(server: Server) -> list[dict[str, Any]]:
+    """Return what a server logged of leading."""
+    lines = [json.loads(line) for line in server.log.splitlines()]
+    return [line for line in lines if line["logger"] == "crypto_checkout.leader"]
+
+
+def leads(server: Server) -> bool:
+    last = [line["event"] for line in told(server) if line["level"] == "info"][-1:]
+    return last == ["this process leads"]
+
+
+def test_one_of_two_leads_and_the_other_takes_over_when_it_is_killed(pair: tuple[Server, Server]) -> None:
+    first, second = pair
+    assert (leads(first), leads(second)) == (True, False)
+    first.kill()
+    second.wait_until(lambda: leads(second), "lead")
+    assert [line["term"] for line in told(second)] == [1, 2]
+
+
+def test_a_leader_that_hangs_is_replaced_and_finds_out_when_it_goes_on(pair: tuple[Server, Server]) -> None:
+    first, second = pair
+    first.process.send_signal(signal.SIGSTOP)
+    second.wait_until(lambda: leads(second), "lead")
+    assert "the leader is silent and will be replaced" in second.log
+    first.process.send_signal(signal.SIGCONT)
+    first.wait_until(lambda: not leads(first), "follow")
+    assert leads(second)
+    made = second.client(first.key).post("/checkout_sessions", json=PRICE)
+    assert made.status_code == 201
+
+
+def test_a_server_that_ends_lets_the_other_lead_at_once(pair: tuple[Server, Server]) -> None:
+    first, second = pair
+    assert first.stop() == 0
+    wait_until(lambda: leads(second), "lead")
+    assert "is silent" not in second.log
