@@ -35,6 +35,11 @@ class Cipher:
         self._first = key_id(keys[0])
         self._keys = {key_id(key): key for key in keys}
 
+    @property
+    def key_id(self) -> str:
+        """The name of the key that it encrypts with."""
+        return self._first
+
     def encrypt(self, text: str, place: str) -> str:
         """Encrypt a text for a place."""
         from Crypto.Cipher import AES  # pycryptodome; not at the top, because most commands never need it

@@ -1,13 +1,16 @@
 """Open each mode: its wallet, its chains with their watchers, and its prices."""
 
+import asyncio
 import secrets
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from crypto_checkout.app import chains, collecting, prices, wallets
 from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.urls import place
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
@@ -20,7 +23,7 @@ from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.network_costs import DataFee, NetworkCosts
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy, Wallet
-from crypto_checkout.services.checkout.wallet_start import Records
+from crypto_checkout.services.checkout.wallet_start import RecordKeeper, Records
 from crypto_checkout.services.collect.balances import BalanceSource
 from crypto_checkout.services.collect.deposit_check import DepositCheck, DepositReader
 from crypto_checkout.services.collect.records import CollectionRecords
@@ -34,11 +37,15 @@ from crypto_checkout.services.ledger.wallet_check import WalletCheck
 from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
 from crypto_checkout.services.refunds.loops import OpenRefunds
 from crypto_checkout.services.sandbox.pruning import Pruner
+from crypto_checkout.services.sandbox.relay import Relay
+from crypto_checkout.services.sandbox.sharing import SharedSandbox
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.collect import deposits
 from crypto_checkout.store.data_folder.skipping import Skip
+from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.sandbox import chain as sandbox_store
 
 # Skipping blocks without transactions loses nothing: after a restart, one block spans the time that they took.
@@ -52,7 +59,8 @@ class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
     Each process runs `loops`; `leading_loops` run where this one leads.
-    `sandbox` is the simulated chain, and `sandbox_records` keeps its collections; both are None in live mode.
+    `sandbox` is the simulated chain, `sandbox_records` keeps its collections, and `sandbox_relay` has the leader change
+    it; all are None in live mode, and the last one for a file, which one process serves.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
     another server seems to have given out. `uncollectable` holds the chains without deposits now, with the reason,
     `collecting` what keeps from collecting by itself; `contracts` read contracts.
@@ -66,6 +74,7 @@ class Mode:
     balance_sources: Mapping[int, BalanceSource]
     sandbox: SandboxChain | None = None
     sandbox_records: CollectionRecords | None = None
+    sandbox_relay: Relay | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
@@ -103,7 +112,11 @@ async def open_modes(parts: Parts) -> Modes:
         test,
         payment_methods=payment_methods,
         watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
-        loops=(network_costs.run, *(loop for mode in configured for loop in mode.loops)),
+        loops=(
+            network_costs.run,
+            *([RecordKeeper(parts.db, records).run] if parts.config.database.url else []),
+            *(loop for mode in configured for loop in mode.loops),
+        ),
         leading_loops=tuple(loop for mode in configured for loop in mode.leading_loops),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
         balance_sources=balance_sources,
@@ -210,6 +223,8 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         clock=parts.clock,
         idle_seconds=_SANDBOX_IDLE_SECONDS,
     )
+    shared = SharedSandbox(parts.db, chain, watcher, parts.clock)
+    relay = Relay(parts.db, shared) if parts.config.database.url else None
     wallet = await _wallet(parts, wallets.of_test_mode(parts.config), records, livemode=False)
     payment_methods = PaymentMethods(
         livemode=False,
@@ -225,9 +240,9 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
     return Mode(
         payment_methods,
         (watcher,),
-        loops=(),
+        loops=() if relay is None else (shared.keep_up,),
         leading_loops=(
-            watcher.run,
+            *((watcher.run,) if relay is None else (shared.lead, relay.run)),
             collections.run,
             Pruner(parts.db, chain, parts.clock).run,
             refunds.follow(sandbox.CHAIN_ID, chain, []).run,
@@ -236,6 +251,7 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         balance_sources={sandbox.CHAIN_ID: chain},
         sandbox=chain,
         sandbox_records=collections,
+        sandbox_relay=relay,
     )
 
 
@@ -243,9 +259,18 @@ async def _records(parts: Parts) -> Records:
     """Take up the records of given-out addresses beside the database."""
     skip = Skip(parts.clock(), secrets.randbelow)
     folder = parts.config.database.path.resolve().parent
-    records = await wallet_start.apply_records(parts.db, folder, skip, secrets.token_hex(8))
+    database = place(parts.config)
+    joins = None if isinstance(database, Path) else await asyncio.to_thread(_is_led, database)
+    records = await wallet_start.apply_records(parts.db, folder, skip, secrets.token_hex(8), joins=joins)
     parts.stack.callback(records.given_out.close)
     return records
+
+
+def _is_led(database: DatabaseServer) -> bool:
+    """Tell whether another process leads on a server's database."""
+    from crypto_checkout.store.postgresql.leadership import leader
+
+    return leader(database) is not None
 
 
 async def _wallet(parts: Parts, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:
@@ -270,17 +295,26 @@ async def _deposit_check(parts: Parts, opened: Mapping[int, DepositReader]) -> D
 
 
 async def _sandbox_state(parts: Parts) -> State:
-    """Load the sandbox's state, or make a new one; the time that the server was off passes in one block."""
-    text = await parts.db.read(sandbox_store.load)
-    if text is None:
-        state = State(seed=secrets.token_hex(16), genesis=parts.clock().replace(microsecond=0))
-    else:
-        state = State.from_json(text)
-        cursor = await parts.db.read(lambda unit: cursors.cursor(unit, sandbox.CHAIN_ID))
-        if cursor is not None:
-            state.resume(cursor.number, parts.clock())
-    await parts.db.write(lambda unit: sandbox_store.save(unit, state.to_json()))
-    return state
+    """Load the sandbox's state, or make a new one; the time that the server was off passes in one block.
+
+    On a server's database another process may lead: then only a new one is stored.
+    """
+
+    def work(unit: WriteUnit) -> State:
+        text = sandbox_store.load(unit)
+        if text is None:
+            state = State(seed=secrets.token_hex(16), genesis=parts.clock().replace(microsecond=0))
+        else:
+            state = State.from_json(text)
+            if parts.config.database.url:
+                return state
+            cursor = cursors.cursor(unit, sandbox.CHAIN_ID)
+            if cursor is not None:
+                state.resume(cursor.number, parts.clock())
+        sandbox_store.save(unit, state.to_json())
+        return state
+
+    return await parts.db.write(work)
 
 
 def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource, refunds: OpenRefunds) -> Watcher:

@@ -28,6 +28,7 @@ from crypto_checkout.program import own_command
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, Loop, RunningLoops
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.owner import shared_key
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.disk_watch import SpaceWatch
@@ -60,13 +61,19 @@ class RunningServer:
 
 @asynccontextmanager
 async def open_server(
-    config: Config, *, metrics_token: str | None = None, clock: Clock = system_clock
+    config: Config,
+    *,
+    metrics_token: str | None = None,
+    clock: Clock = system_clock,
+    new_secret_key: bool = False,
 ) -> AsyncIterator[RunningServer]:
     """Open everything that the configuration asks for, run the loops, and close it all at the end.
 
+    `new_secret_key` takes this folder's key for a server's database in place of the one that was lost.
+
     Raises:
         FolderInUse: Another process serves this data folder.
-        FatalError: Another process is changing the tables of the server's database.
+        FatalError: Another process is changing the tables of the server's database, or its secrets have another key.
         DatabaseTooNew: A newer version of the program wrote the database.
 
     """
@@ -76,6 +83,8 @@ async def open_server(
         await asyncio.to_thread(_remove_leftovers, config.database.path)
         await asyncio.to_thread(migrate, database)
         db = await stack.enter_async_context(await Database.open(database, clock, serves=True))
+        if isinstance(database, DatabaseServer):
+            await shared_key.check(db, accept_another=new_secret_key)
         await switch_off_unreadable(db)
         sender = await stack.enter_async_context(webhooks.sender(config))
         signals = {livemode: asyncio.Event() for livemode in (True, False)}

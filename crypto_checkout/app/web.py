@@ -93,18 +93,12 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
     config, db, events = parts.config, parts.db, parts.events
     payment_methods, public_url = modes.payment_methods, config.server.public_url
     reader = SessionReader(db, public_url=public_url)
+    on_made = db.signals.make("a session was made", partial(_look_soon, modes))
     chains = {chain_id: configured.chain for chain_id, configured in modes.chains.items()}
     refunds = Refunds(db, modes.refunds.records, payment_methods, chains)
     return ApiServices(
         db=db,
-        sessions=Sessions(
-            db,
-            payment_methods,
-            events,
-            reader,
-            db.signals.make("a session was made", partial(_look_soon, modes)),
-            on_choices=modes.network_costs.want,
-        ),
+        sessions=Sessions(db, payment_methods, events, reader, on_made, on_choices=modes.network_costs.want),
         session_reader=reader,
         decisions=Decisions(reader, payment_methods.chain_time, events, parts.receipts),
         answers=PayerAnswers(db, reader, payment_methods.chain_time, events),
@@ -160,7 +154,7 @@ def dashboard_services(
         ),
         ledger=LedgerServices(modes.watchers, CheckNow(modes.watchers)),
         webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),
-        owner=OwnerServices(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db)),
+        owner=OwnerServices(SignIn(db, passwords, clock), SetUpLink(db), Account(db, passwords), AuditTrail(db)),
         issues=issues,
         alert_test=alert_test,
         mail_test=alerts.mail_test(config, clock),
@@ -252,9 +246,9 @@ def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds
     test = modes.test
     if test is None or test.sandbox is None or test.sandbox_records is None:
         return None
-    refund_payer = RefundPayer(refunds, modes.refunds.payments[CHAIN_ID])
+    payer, wake, watcher = RefundPayer(refunds, modes.refunds.payments[CHAIN_ID]), parts.events.wake, test.watchers[0]
     return SandboxControls(
-        parts.db, test.sandbox, test.watchers[0], reader, test.sandbox_records, parts.events.wake, refund_payer
+        parts.db, test.sandbox, watcher, reader, test.sandbox_records, wake, payer, relay=test.sandbox_relay
     )
 
 

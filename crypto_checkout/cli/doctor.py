@@ -118,6 +118,8 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
         found += await _check_upkeep(config, db)
         cipher = None if secret_key.is_missing(db.path.parent) else db.cipher
         found += await doctor.dashboard(config, public_url, db, cipher)
+        if config.database.url and cipher is not None:
+            found += await db.read(lambda unit: checks.of_shared_key(unit, cipher))
         found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher), *checks.of_usage(unit, names)])
     return found
 

@@ -33,8 +33,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
+@click.option("--new-secret-key", is_flag=True, help="Of a PostgreSQL database whose secret.key was lost.")
 @click.pass_obj
-def serve(options: Options) -> None:
+def serve(options: Options, new_secret_key: bool) -> None:
     """Run the server."""
     import uvloop
 
@@ -48,7 +49,7 @@ def serve(options: Options) -> None:
     try:
         listening = _listen(config)
         with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config, options, listening))
+            runner.run(_serve(config, options, listening, new_secret_key=new_secret_key))
             click.echo("Stopped. Everything is saved.")
             _end_process()
     except BrokenPipeError:
@@ -59,7 +60,7 @@ def serve(options: Options) -> None:
         fail(f"The server can't start: {storage_failure(config, error)}")
 
 
-async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
+async def _serve(config: "Config", options: Options, listening: socket.socket, *, new_secret_key: bool) -> None:
     from crypto_checkout.app.server import open_server
     from crypto_checkout.app.urls import listening_url, reachable
     from crypto_checkout.store.data_folder import server_url
@@ -69,7 +70,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
     web = _uvicorn(config)
     _stop_at_a_signal(web)
     config = reachable(config, url)
-    async with open_server(config, metrics_token=token) as server:
+    async with open_server(config, metrics_token=token, new_secret_key=new_secret_key) as server:
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:

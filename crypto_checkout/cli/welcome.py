@@ -102,7 +102,7 @@ async def _set_up(config: "Config", server: "RunningServer", url: str, dashboard
     return [
         "The dashboard has no password yet. Set it within 30 minutes with this link, which works once:",
         "",
-        f"  {dashboard}/set-up?token={server.owner.set_up_link.make()}",
+        f"  {dashboard}/set-up?token={await server.owner.set_up_link.make()}",
         "",
         *_tunnel(url, dashboard),
         f"or on the command line: {this_program()}{_config_option(config)} admin reset-password",

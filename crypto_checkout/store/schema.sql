@@ -673,6 +673,16 @@ CREATE TABLE sandbox_requests (
 
 CREATE INDEX sandbox_requests_by_age ON sandbox_requests (updated_at);
 
+CREATE TABLE sandbox_tasks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    operation TEXT NOT NULL,
+    -- Both as JSON. The answer is NULL until it is done.
+    arguments TEXT NOT NULL,
+    answer TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE sandbox_transactions (
     seq INTEGER PRIMARY KEY,
     hash TEXT NOT NULL,
@@ -700,10 +710,20 @@ CREATE TABLE session_metadata (
     PRIMARY KEY (livemode, value, session_seq, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE set_up_links (
+    sha256 TEXT PRIMARY KEY,
+    good_until TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE setup_marks (
     name TEXT PRIMARY KEY,
     at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shared_key (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    key_id TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE token_corrections (
     payment_seq INTEGER PRIMARY KEY REFERENCES payments (seq),

@@ -294,7 +294,7 @@ async def test_every_answer_is_as_recorded(tmp_path: Path, still_rate_limits: Ra
         )
         recorder.known["live"] = (await app.key(livemode=True))[1]
         recorder.known["narrow"] = (await app.key(scopes=[]))[1]
-        recorder.known["token"] = app.opened.owner.set_up_link.make()
+        recorder.known["token"] = await app.opened.owner.set_up_link.make()
         with capture_logs() as logs:
             answers = [
                 await recorder.record(asked) for asked in (*MADE, *READ, *LISTS, *CHANGED, *REFUSED, *PAGES, *DASHBOARD)

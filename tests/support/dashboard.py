@@ -41,7 +41,7 @@ async def signed_in(app: App, *, address: str = "127.0.0.1") -> httpx.AsyncClien
     """Return a client of the dashboard that is signed in; the first one sets the password."""
     client = await visitor(app, address=address)
     if await app.opened.owner.sign_in.account() is None:
-        token = app.opened.owner.set_up_link.make()
+        token = await app.opened.owner.set_up_link.make()
         answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
     else:
         answer = await client.post("/sign-in", data={"password": PASSWORD})

@@ -94,6 +94,11 @@ class SandboxChain:
         for transaction in draft.added:
             self._transactions.add(transaction)
 
+    def replace(self, state: State, transactions: Iterable[SandboxTransaction]) -> None:
+        """Take up what another process stored."""
+        self.state = state
+        self._transactions = Transactions(transactions)
+
     def forget(self, transactions: Iterable[SandboxTransaction]) -> None:
         """Drop transactions that no session refers to any more."""
         for transaction in transactions:

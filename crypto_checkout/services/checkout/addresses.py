@@ -8,16 +8,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
+from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import Wallet
 
+log = get_logger("wallets")
+
 AHEAD = 64
+_PUT_BACK = (
+    "the database was put back to an earlier state under this running server: addresses that were given out since are "
+    "passed over. Start every process again, so that they are watched"
+)
 
 
 class GivenOutRecord(Protocol):
     """Records the last address given out, beside the database; see `store.data_folder.given_out`."""
 
+    def is_stored(self, wallet_id: str, index: int) -> bool:
+        """Tell whether an index was given out before."""
+
     def note(self, wallet_id: str, index: int) -> None:
         """Record that an index was given out."""
+
+
+class AddressGivenOut(ValueError):
+    """An index that was given out before: the database was put back to an earlier state while this process ran."""
 
 
 class Addresses:
@@ -30,6 +44,7 @@ class Addresses:
         self._ready: dict[int, Address] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="addresses")
         self._deriving: Future[None] | None = None
+        self._is_put_back = False
 
     @property
     def wallet_id(self) -> str:
@@ -44,8 +59,14 @@ class Addresses:
     def address(self, index: int) -> Address:
         """Give out the address at an index, and derive the next ones. Raises ValueError for an index without a key.
 
-        The index is recorded first: one that is recorded and never used is only a gap.
+        The index is recorded first: one that is recorded and never used is only a gap. Raises AddressGivenOut for one
+        that is known to be given out.
         """
+        if self._given_out.is_stored(self.wallet_id, index):
+            if not self._is_put_back:
+                self._is_put_back = True
+                log.critical(_PUT_BACK, wallet=self.wallet_id, index=index)
+            raise AddressGivenOut(f"address {index} was given out before")
         self._given_out.note(self.wallet_id, index)
         ready = self._ready.pop(index, None)
         if index + AHEAD // 2 not in self._ready:  # waking the thread costs more than most addresses do

@@ -4,6 +4,10 @@ The files `given-out-WALLET` beside the database record how far addresses were g
 the database does (`store.data_folder.life`), or are missing, the database was copied here by hand, restored by another
 program, or moved without them. Then nothing shows what was given out since, so many addresses are skipped, as after a
 restore on a new machine. An earlier version's files and database name no life, and belong together.
+
+A database on a server may have several processes, each with such files in its own folder. There a life never ends, and
+a folder without a record joins, if another process leads: that one has made sure of its own start. What tells that the
+database was put back to an earlier state is a next index lower than the one that was seen stored before.
 """
 
 from collections.abc import Mapping
@@ -14,6 +18,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout import unassigned_addresses
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import Wallet
+from crypto_checkout.services.loops import every
 from crypto_checkout.store.checkout import paths, sessions, unassigned, wallets
 from crypto_checkout.store.data_folder import given_out, life
 from crypto_checkout.store.data_folder.given_out import GivenOut, GivenOutNote
@@ -22,6 +27,18 @@ from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.webhooks import events
 
 log = get_logger("wallets")
+
+
+_COPIED = (
+    "this database was copied here without its record of given-out addresses: it is treated as restored, and "
+    "addresses are passed over. Use `crypto-checkout restore` for copies. If the server that it was copied "
+    "from still runs, stop one of the two: together they give addresses out twice"
+)
+_PUT_BACK = (
+    "this data folder doesn't know how far addresses of this database were given out, or the database was put back to "
+    "an earlier state: addresses are passed over. Keep the data folder of each process"
+)
+_FOLLOW_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +64,24 @@ class _Start:
     passed_over: Mapping[str, int]
 
 
-async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -> Records:
-    """Move each wallet past the addresses recorded in a folder's files, or past many if nothing is recorded."""
+async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str, *, joins: bool | None = None) -> Records:
+    """Move each wallet past the addresses recorded in a folder's files, or past many if nothing is recorded.
+
+    `joins` tells of a database on a server whether another process leads; it is None for a file.
+    """
     notes = given_out.notes(folder)
-    start = await db.write(lambda unit: _apply(unit, notes, skip, new_life))
+    if joins is None:
+        start = await db.write(lambda unit: _apply(unit, notes, skip, new_life))
+    else:
+        start = await db.write(lambda unit: _apply_shared(unit, notes, skip, new_life, joins=joins))
     records = GivenOut(folder, start.life)
     for wallet_id, index in start.next_indexes.items():
+        if joins is not None:
+            records.see(wallet_id, index)
         records.begin(wallet_id, index)
     for wallet_id, skipped in start.passed_over.items():
         log.critical(
-            "this database was copied here without its record of given-out addresses: it is treated as restored, and "
-            "addresses are passed over. Use `crypto-checkout restore` for copies. If the server that it was copied "
-            "from still runs, stop one of the two: together they give addresses out twice",
+            _COPIED if joins is None else _PUT_BACK,
             wallet=wallet_id,
             addresses=skipped,
             index=start.next_indexes[wallet_id],
@@ -107,6 +130,43 @@ async def _fill_paths(db: Database, wallet: Wallet) -> None:
         return
     while await db.write(lambda unit: paths.fill(unit, wallet.wallet_id, branch)):
         pass
+
+
+class RecordKeeper:
+    """The loop of each process on a server's database that notes in its own folder what any of them gave out."""
+
+    def __init__(self, db: Database, records: Records) -> None:
+        self._db = db
+        self._given_out = records.given_out
+
+    async def run(self) -> None:
+        """Note it every second, until cancelled."""
+        await every(_FOLLOW_EVERY_SECONDS, self.turn, log=log, failure="given-out addresses could not be noted")
+
+    async def turn(self) -> None:
+        """Note the next index of each wallet as it is stored now."""
+        for wallet_id, index in (await self._db.read(wallets.next_indexes, quick=True)).items():
+            self._given_out.see(wallet_id, index)
+
+
+def _apply_shared(
+    unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str, *, joins: bool
+) -> _Start:
+    current = life.current(unit)
+    if current is None:
+        life.begin(unit, new_life)
+    known = wallets.next_indexes(unit)
+    next_indexes, passed_over = {}, {}
+    for wallet_id in sorted({*known, *notes}):
+        index, note = known.get(wallet_id, 0), notes.get(wallet_id, GivenOutNote(0, None))
+        is_own = note.life == current
+        next_indexes[wallet_id] = max(index, note.next_index)
+        if index and (index < note.stored_index if is_own else not joins):
+            passed_over[wallet_id] = skip.after(index, *events.span(unit), sessions.busiest_hour(unit))
+            next_indexes[wallet_id] += passed_over[wallet_id]
+        if next_indexes[wallet_id]:
+            wallets.move_past(unit, wallet_id, next_indexes[wallet_id] - 1)
+    return _Start(current or new_life, current is None, next_indexes, passed_over)
 
 
 def _apply(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str) -> _Start:

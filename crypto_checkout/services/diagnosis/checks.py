@@ -22,6 +22,7 @@ from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import ReadUnit
 from crypto_checkout.store.ledger.cursors import Cursor
+from crypto_checkout.store.owner import shared_key
 from crypto_checkout.store.rpc_usage import DailyUsage
 from crypto_checkout.store.upkeep.newest_version import LastLook
 from crypto_checkout.store.webhooks import deliveries, endpoints
@@ -33,6 +34,15 @@ _OLD_HEAD = timedelta(minutes=5)
 _MONTH_DAYS = 30
 _LONG_STALL_SECONDS = 1.0
 _TEST_NETWORKS = frozenset({11155111, 84532})  # Sepolia, Base Sepolia: the presets
+
+
+def of_shared_key(unit: ReadUnit, cipher: Cipher) -> list[Check]:
+    """Compare this folder's key with that of the other processes on a server's database."""
+    known = shared_key.name(unit)
+    if known in {None, cipher.key_id}:
+        return []
+    advice = "Copy secret.key from the data folder of a process that serves this database over it."
+    return [fail("secret.key", "the other processes of this database have another key", advice)]
 
 
 class ProviderProbe(Protocol):

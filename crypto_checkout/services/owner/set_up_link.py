@@ -1,39 +1,38 @@
-"""The one-time token for setting the first password. Its digest is kept in memory only: a restart makes another."""
+"""The one-time link for setting the first password. Only its digest is stored, for any process of the database."""
 
-import hashlib
-import hmac
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from crypto_checkout.core.moments import Clock
+from crypto_checkout.services.owner.sign_in import digest
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.owner import set_up_links as store
 
 GOOD_FOR = timedelta(minutes=30)
 
 
 class SetUpLink:
-    """The token of this start of the server."""
+    """The tokens of the processes' starts; each is good until one of them was used, or its time is over."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._digest = b""
-        self._until: datetime | None = None
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
-    def make(self) -> str:
-        """Return a new token, and invalidate the one before it."""
+    async def make(self) -> str:
+        """Return a new token. It ends earlier ones, but those that other processes show."""
         token = secrets.token_urlsafe(32)
-        self._digest = _digest(token)
-        self._until = self._clock() + GOOD_FOR
+        is_alone = self._db.processes() == 1
+
+        def work(unit: WriteUnit) -> None:
+            if is_alone:
+                store.delete_all(unit)
+            store.add(unit, digest(token), unit.now + GOOD_FOR)
+
+        await self._db.write(work)
         return token
 
-    def is_good(self, token: str) -> bool:
-        """Tell whether this is the token, still within its time."""
-        is_in_time = self._until is not None and self._clock() < self._until
-        return hmac.compare_digest(_digest(token), self._digest) and is_in_time
+    async def is_good(self, token: str) -> bool:
+        """Tell whether this is a token within its time."""
+        return await self._db.read(lambda unit: store.is_good(unit, digest(token)))
 
-    def use_up(self) -> None:
-        """Invalidate the token."""
-        self._until = None
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    async def use_up(self) -> None:
+        """Invalidate all tokens."""
+        await self._db.write(store.delete_all)

@@ -31,6 +31,7 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.refunds.records import find_refund
 from crypto_checkout.services.sandbox import scenarios
 from crypto_checkout.services.sandbox.refunds import RefundPayer
+from crypto_checkout.services.sandbox.relay import Relay, by_leader
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -82,7 +83,8 @@ class SandboxControls:
     """Controls the simulated chain.
 
     Each method takes the id of a repeatable `request`; the unit that stores its answer also deletes its steps
-    (`store.sandbox.requests`). `wake` wakes this process's dispatcher of a mode.
+    (`store.sandbox.requests`). `wake` wakes this process's dispatcher of a mode, `relay` has the
+    leader do all that is asked; it is None where this process always leads.
     """
 
     def __init__(
@@ -94,7 +96,11 @@ class SandboxControls:
         records: CollectionRecords,
         wake: Callable[[bool], None],
         refunds: RefundPayer,
+        relay: Relay | None = None,
     ) -> None:
+        self.relay = relay
+        if relay is not None:
+            relay.serve(self)
         self._db = db
         self._chain = chain
         self._watcher = watcher
@@ -106,6 +112,7 @@ class SandboxControls:
         # scenario is one turn, so that its reorgs can't reach transactions of other sessions.
         self._turn = asyncio.Lock()
 
+    @by_leader
     async def pay(
         self,
         session_id: str,
@@ -138,6 +145,7 @@ class SandboxControls:
             await self._change(steps, send)
         return await self._reader.get(session_id, livemode=False)
 
+    @by_leader
     async def collect(self, session_id: str, request: str | None = None) -> CollectionResource:
         """Collect all that a test session's address holds, as anybody can, and return the record of that.
 
@@ -158,6 +166,7 @@ class SandboxControls:
             await self._records.turn()
         return await self._records.of_transaction(tx_hash)
 
+    @by_leader
     async def play(self, session_id: str, scenario: Scenario, request: str | None = None) -> SessionResource:
         """Drive a test session through a scenario, to its end, without touching other sessions.
 
@@ -177,6 +186,7 @@ class SandboxControls:
             await scenarios.play(scenario, session, steps.new_hash, lambda change: self._change(steps, change))
         return await self._reader.get(session_id, livemode=False)
 
+    @by_leader
     async def pay_refund(self, refund_id: str, request: str | None = None) -> RefundResource:
         """Pay a test refund from the owner's wallet, and return it once that is deep enough.
 
@@ -202,12 +212,14 @@ class SandboxControls:
         session, _ = await self._db.read(lambda unit: _missing(unit, session_id))
         return session.asset.decimals
 
+    @by_leader
     async def mine(self, blocks: int, request: str | None = None) -> int:
         """Mine blocks, process them, and return the newest block's number."""
         async with self._turn:
             await self._change(await self._begin(request), lambda draft: draft.mine(blocks))
         return self._chain.number
 
+    @by_leader
     async def reorg(self, depth: int, request: str | None = None) -> int:
         """Replace the newest blocks with a longer branch of the same transactions; return the newest block's number.
 
@@ -223,6 +235,7 @@ class SandboxControls:
             await self._change(await self._begin(request), replace_blocks)
         return self._chain.number
 
+    @by_leader
     async def outage(self, seconds: int, request: str | None = None) -> int:
         """Make every read of the chain fail for some seconds, while blocks go on; return the newest block's number."""
         async with self._turn:
@@ -231,12 +244,14 @@ class SandboxControls:
             asyncio.get_running_loop().call_later(seconds, self._watcher.wake)
         return self._chain.number
 
+    @by_leader
     async def price_outage(self, seconds: int, request: str | None = None) -> int:
         """Withhold test mode's prices for some seconds; return the newest block's number."""
         async with self._turn:
             await self._change(await self._begin(request), lambda draft: draft.withhold_prices(seconds))
         return self._chain.number
 
+    @by_leader
     async def advance(self, seconds: int, request: str | None = None) -> int:
         """Advance the clock of test mode, in one block of the chain; return its number.
 
@@ -276,7 +291,7 @@ class SandboxControls:
             also_store = change(draft)
             if steps.step():
                 _check_reach(draft, oldest)
-                await self._db.write(lambda unit: _store(unit, draft, also_store, steps))
+                await self._db.write(lambda unit: self._store(unit, draft, also_store, steps))
                 self._chain.apply(draft)
         try:
             while await self._watcher.turn():
@@ -292,19 +307,20 @@ class SandboxControls:
         oldest = await self._db.read(lambda unit: cursors.oldest(unit, CHAIN_ID))
         return oldest.number if oldest else 0
 
+    def _store(self, unit: WriteUnit, draft: Draft, also_store: scenarios.Stored, steps: RequestSteps) -> None:
+        sandbox.save(unit, draft.state.to_json(), draft.added, draft.removed)
+        if also_store is not None:
+            also_store(unit)
+        steps.record(unit)
+        if self.relay is not None:
+            unit.after_commit(self.relay.changed)
+
     def _check_reachable(self) -> None:
         if self._chain.has_outage:
             raise SessionNotOpen(
                 f"The simulated chain has an outage until {self._chain.state.outage_until}: nothing can be processed. "
                 "Try again then."
             )
-
-
-def _store(unit: WriteUnit, draft: Draft, also_store: scenarios.Stored, steps: RequestSteps) -> None:
-    sandbox.save(unit, draft.state.to_json(), draft.added, draft.removed)
-    if also_store is not None:
-        also_store(unit)
-    steps.record(unit)
 
 
 def _missing(unit: ReadUnit, session_id: str) -> tuple[Session, int]:

@@ -18,7 +18,7 @@ from crypto_checkout.services.upkeep.retention import IDEMPOTENCY, in_parts
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox
-from crypto_checkout.store.sandbox import requests
+from crypto_checkout.store.sandbox import requests, tasks
 
 log = get_logger("sandbox")
 
@@ -62,6 +62,7 @@ class Pruner:
         """Delete old requests and transactions, in small parts, so that no other write waits long."""
         before = self._clock() - IDEMPOTENCY
         await in_parts(self._db, lambda unit: requests.delete_before(unit, before, _AT_ONCE))
+        await in_parts(self._db, lambda unit: tasks.delete_before(unit, before, _AT_ONCE))
         while forgotten := await self._db.write(_forget):
             self._chain.forget(forgotten)
 

@@ -3,9 +3,13 @@
 A database restored from an older copy lacks addresses that payers already have. This file stays when only the database
 is replaced, and the next index is the larger of the two. It also names the database's life
 (`store.data_folder.life`): a file of another life says nothing about the database beside it.
+
+Of several processes on a server's database each has such files, and keeps up with what the others give out. There a
+file also has the next index that was seen stored: a database whose own is lower was put back to an earlier state.
 """
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +23,13 @@ _PREFIX = "given-out-"
 class GivenOutNote:
     """The content of a file: the first index that was never given out, and the life of the database that gave it out.
 
-    `life` is None in a file by an earlier version.
+    `life` is None in a file by an earlier version. `stored_index` is the next index that was seen in the database, 0 in
+    the files beside one of SQLite.
     """
 
     next_index: int
     life: str | None
+    stored_index: int = 0
 
 
 class GivenOut:
@@ -33,6 +39,19 @@ class GivenOut:
         self._folder = folder
         self._life = life
         self._descriptors: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._next: dict[str, int] = {}
+        self._stored: dict[str, int] = {}
+
+    def is_stored(self, wallet_id: str, index: int) -> bool:
+        """Tell whether an index was seen to be given out by whichever process, in an index that was stored."""
+        return index < self._stored.get(wallet_id, 0)
+
+    def see(self, wallet_id: str, next_index: int) -> None:
+        """Note the next index as it is stored, whichever process moved it. It isn't synced to disk, as in `note`."""
+        if next_index > self._stored.get(wallet_id, 0):
+            self._stored[wallet_id] = next_index
+            self._write(wallet_id, next_index)
 
     def note(self, wallet_id: str, index: int) -> None:
         """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.
@@ -55,11 +74,19 @@ class GivenOut:
         self._descriptors.clear()
 
     def _write(self, wallet_id: str, next_index: int) -> int:
-        """Write the line; return its length."""
+        """Write the line, with the highest index so far; return its length."""
+        with self._lock:  # `note` is called on the writer's thread, `see` on the event loop
+            next_index = self._next[wallet_id] = max(next_index, self._next.get(wallet_id, 0))
+            return self._write_line(wallet_id, next_index)
+
+    def _write_line(self, wallet_id: str, next_index: int) -> int:
         if wallet_id not in self._descriptors:
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
             self._descriptors[wallet_id] = os.open(self._folder / f"{_PREFIX}{wallet_id}", flags, 0o600)
-        line = f"{next_index:012}\n" if self._life is None else f"{next_index:012} {self._life}\n"
+        words = [f"{next_index:012}", *([] if self._life is None else [self._life])]
+        if wallet_id in self._stored:
+            words.append(f"{self._stored[wallet_id]:012}")
+        line = f"{' '.join(words)}\n"
         return os.pwrite(self._descriptors[wallet_id], line.encode("ascii"), 0)
 
 
@@ -71,8 +98,9 @@ def notes(folder: Path) -> Mapping[str, GivenOutNote]:
     found = {}
     for path in folder.glob(f"{_PREFIX}*"):
         try:
-            index, *life = path.read_text("ascii").split()
-            found[path.name.removeprefix(_PREFIX)] = GivenOutNote(int(index), life[0] if life else None)
+            index, life, stored = [*path.read_text("ascii").split(), None, None][:3]
+            assert index is not None, "a file has a line"
+            found[path.name.removeprefix(_PREFIX)] = GivenOutNote(int(index), life, int(stored or 0))
         except (OSError, ValueError):
             continue
     return found

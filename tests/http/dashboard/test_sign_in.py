@@ -76,7 +76,7 @@ async def switch_totp_on(owner: httpx.AsyncClient, clock: Clock) -> tuple[pyotp.
 
 
 async def test_the_link_sets_the_first_password_once(app: App) -> None:
-    token = app.opened.owner.set_up_link.make()
+    token = await app.opened.owner.set_up_link.make()
     client = await visitor(app)
     page = await client.get("/set-up", params={"token": token})
     assert hidden(page.text, "token") == token
@@ -92,7 +92,7 @@ async def test_the_link_sets_the_first_password_once(app: App) -> None:
 
 
 async def test_of_two_who_use_the_link_at_once_one_sets_the_password(app: App) -> None:
-    token = app.opened.owner.set_up_link.make()
+    token = await app.opened.owner.set_up_link.make()
     passwords = (PASSWORD, OTHER_PASSWORD)
     clients = [await visitor(app) for _ in passwords]
     answers = await asyncio.gather(
@@ -108,7 +108,7 @@ async def test_of_two_who_use_the_link_at_once_one_sets_the_password(app: App) -
 
 @pytest.mark.parametrize("token", ["", "wrong", "é"])
 async def test_a_wrong_token_is_over(app: App, token: str) -> None:
-    app.opened.owner.set_up_link.make()
+    await app.opened.owner.set_up_link.make()
     client = await visitor(app)
     assert (await client.get("/set-up", params={"token": token})).status_code == 404
     answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
@@ -118,13 +118,13 @@ async def test_a_wrong_token_is_over(app: App, token: str) -> None:
 
 async def test_the_link_is_good_for_thirty_minutes_and_a_new_one_ends_it(app: App, clock: Clock) -> None:
     link = app.opened.owner.set_up_link
-    first = link.make()
+    first = await link.make()
     clock.move(minutes=29)
-    assert link.is_good(first)
-    second = link.make()
-    assert not link.is_good(first)
+    assert await link.is_good(first)
+    second = await link.make()
+    assert not await link.is_good(first)
     clock.move(minutes=30)
-    assert not link.is_good(second)
+    assert not await link.is_good(second)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_the_link_is_good_for_thirty_minutes_and_a_new_one_ends_it(app: Ap
     ],
 )
 async def test_an_obvious_or_mistyped_password_is_not_set(app: App, password: str, again: str, said: str) -> None:
-    token = app.opened.owner.set_up_link.make()
+    token = await app.opened.owner.set_up_link.make()
     client = await visitor(app)
     answer = await client.post("/set-up", data={"token": token, "password": password, "again": again})
     assert answer.status_code == 400
@@ -515,7 +515,7 @@ async def test_the_machines_owner_gets_in_again_and_nobody_else_stays(
 
 
 async def test_a_password_that_was_set_meanwhile_ends_the_link(app: App) -> None:
-    token = app.opened.owner.set_up_link.make()
+    token = await app.opened.owner.set_up_link.make()
     await Account(app.opened.db, Passwords()).reset_password(OTHER_PASSWORD)
     client = await visitor(app)
     answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
@@ -526,7 +526,7 @@ async def test_a_password_that_was_set_meanwhile_ends_the_link(app: App) -> None
 
 async def test_under_https_cookies_are_bound_to_the_host_and_to_tls(tmp_path: Path) -> None:
     async with open_app(tmp_path, server={"public_url": "https://pay.example.com"}) as app:
-        token = app.opened.owner.set_up_link.make()
+        token = await app.opened.owner.set_up_link.make()
         client = await visitor(app)
         answer = await client.post(
             "/set-up",
@@ -546,7 +546,7 @@ async def test_under_https_cookies_are_bound_to_the_host_and_to_tls(tmp_path: Pa
 
 async def test_over_http_with_an_https_address_nobody_signs_in_and_is_told_where(tmp_path: Path) -> None:
     async with open_app(tmp_path, server={"public_url": "https://pay.example.com"}) as app:
-        token = app.opened.owner.set_up_link.make()
+        token = await app.opened.owner.set_up_link.make()
         client = await visitor(app, site="http://pay.example.com")
         answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
         assert answer.status_code == 403
@@ -560,4 +560,4 @@ async def test_over_http_with_an_https_address_nobody_signs_in_and_is_told_where
         answer = await client.get("/set-up", params={"token": token}, headers=proxied)
         assert answer.status_code == 403
         assert f'href="https://pay.example.com/dashboard/set-up?token={token}"' in answer.text
-        assert app.opened.owner.set_up_link.is_good(token), "the link is as good as before"
+        assert await app.opened.owner.set_up_link.is_good(token), "the link is as good as before"

@@ -19,7 +19,7 @@ async def show_set_up(request: DashboardRequest) -> Response:
     if await request.services.owner.sign_in.account() is not None:
         return request.redirect("/sign-in", "The password has already been set. Sign in with it.")
     token = request.query_params.get("token", "")
-    if not request.services.owner.set_up_link.is_good(token):
+    if not await request.services.owner.set_up_link.is_good(token):
         return request.render("set_up_expired.html", status=404)
     return request.render("set_up.html", token=token)
 
@@ -27,7 +27,7 @@ async def show_set_up(request: DashboardRequest) -> Response:
 async def set_up(request: DashboardRequest) -> Response:
     """Set the first password, and sign in."""
     token, password = request.form.value("token"), request.form.value("password")
-    if not request.services.owner.set_up_link.is_good(token):
+    if not await request.services.owner.set_up_link.is_good(token):
         return request.render("set_up_expired.html", status=404)
     check_new_password(request)
     if not request.form.is_valid:
@@ -36,7 +36,7 @@ async def set_up(request: DashboardRequest) -> Response:
         started = await request.services.owner.sign_in.set_up(password, request.browser)
     except AlreadySetUp:
         return request.redirect("/sign-in", "The password has already been set. Sign in with it.")
-    request.services.owner.set_up_link.use_up()
+    await request.services.owner.set_up_link.use_up()
     return _start_login(request, started, request.redirect("/guide", "Your password is set and you are signed in."))
 
 
