@@ -16,7 +16,7 @@ SPREAD = 10_000
 
 BUSIEST_HOUR = """
     SELECT MAX(made)
-    FROM (SELECT COUNT(*) AS made FROM checkout_sessions GROUP BY substr(created_at, 1, 13))
+    FROM (SELECT COUNT(*) AS made FROM checkout_sessions GROUP BY substr(created_at, 1, 13)) AS hours
 """
 """The most sessions made within an hour."""
 

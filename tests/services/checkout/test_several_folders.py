@@ -1,0 +1,134 @@
+"""The records of given-out addresses where several processes, each with a folder, serve one database on a server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from crypto_checkout.services.checkout import wallet_start
+from crypto_checkout.services.checkout.addresses import Addresses, AddressGivenOut
+from crypto_checkout.services.checkout.wallet_start import RecordKeeper, Records
+from crypto_checkout.store.checkout import wallets
+from crypto_checkout.store.data_folder.given_out import GivenOutNote, notes
+from crypto_checkout.store.data_folder.skipping import LEAST_SKIPPED, Skip
+from crypto_checkout.store.database import Database, WriteUnit
+from tests.services.checkout.test_addresses import KEY
+from tests.support.postgresql import PostgresqlServer
+
+WALLET = KEY.wallet_id
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def db(postgresql_server: PostgresqlServer, tmp_path: Path) -> AsyncIterator[Database]:
+    server = postgresql_server.new_database(tmp_path)
+    async with await Database.open(server, now) as opened:
+        yield opened
+    postgresql_server.drop(server)
+
+
+@asynccontextmanager
+async def process(db: Database, folder: Path, *, joins: bool) -> AsyncIterator[tuple[Records, Addresses]]:
+    """Start what a process knows of a wallet, in a folder of its own."""
+    folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - of a test
+    records = await wallet_start.apply_records(db, folder, Skip(now(), lambda _: 0), folder.name, joins=joins)
+    records.given_out.begin(WALLET, await next_index(db))
+    addresses = Addresses(KEY, records.given_out)
+    try:
+        yield records, addresses
+    finally:
+        addresses.close()
+        records.given_out.close()
+
+
+async def next_index(db: Database) -> int:
+    return await db.read(lambda unit: wallets.next_index(unit, WALLET))
+
+
+async def give_out(db: Database, addresses: Addresses, number: int) -> list[int]:
+    """Give out addresses as sessions do, and return their indexes."""
+
+    def take(unit: WriteUnit) -> int:
+        while True:
+            index = wallets.take_index(unit, WALLET)
+            try:
+                addresses.address(index)
+            except ValueError:
+                continue
+            return index
+
+    return [await db.write(take) for _ in range(number)]
+
+
+async def put_back(db: Database, next_index: int) -> None:
+    """Have the database forget, as an earlier state of it does."""
+    await db.write(
+        lambda unit: unit.run("UPDATE wallets SET next_index = :next_index", {"next_index": next_index}),
+    )
+
+
+async def test_a_new_folder_joins_a_led_database_and_nothing_is_passed_over(db: Database, tmp_path: Path) -> None:
+    async with process(db, tmp_path / "one", joins=False) as (_, first):
+        assert await give_out(db, first, 5) == [0, 1, 2, 3, 4]
+        async with process(db, tmp_path / "two", joins=True) as (_, second):
+            assert await give_out(db, second, 2) == [5, 6]
+            assert await give_out(db, first, 1) == [7]
+    async with process(db, tmp_path / "one", joins=False), process(db, tmp_path / "two", joins=True):
+        assert await next_index(db) == 8, "both folders are known from now on"
+
+
+async def test_a_folder_without_a_record_passes_many_over_where_nobody_leads(db: Database, tmp_path: Path) -> None:
+    async with process(db, tmp_path / "one", joins=False) as (_, first):
+        await give_out(db, first, 5)
+    async with process(db, tmp_path / "elsewhere", joins=False):
+        assert await next_index(db) == 5 + LEAST_SKIPPED
+    async with process(db, tmp_path / "one", joins=False):
+        assert await next_index(db) == 5 + LEAST_SKIPPED, "its own record is as good as before"
+
+
+async def test_each_folder_knows_what_the_others_gave_out(db: Database, tmp_path: Path) -> None:
+    async with process(db, tmp_path / "one", joins=False) as (records, first):
+        async with process(db, tmp_path / "two", joins=True) as (_, second):
+            await give_out(db, first, 2)
+            await give_out(db, second, 40)
+        await RecordKeeper(db, records).turn()
+    (life,) = {each.life for each in notes(tmp_path / "one").values()}
+    assert notes(tmp_path / "one")[WALLET] == GivenOutNote(42, life, 42)
+    await put_back(db, 2)
+    async with process(db, tmp_path / "one", joins=False) as (_, first):
+        assert await give_out(db, first, 1) == [42 + LEAST_SKIPPED], "past what anybody gave out meanwhile, too"
+    async with process(db, tmp_path / "two", joins=True) as (_, second):
+        assert await give_out(db, second, 1) == [42 + LEAST_SKIPPED + 1]
+
+
+async def test_an_index_taken_in_vain_is_no_sign_of_an_earlier_state(db: Database, tmp_path: Path) -> None:
+    async with process(db, tmp_path / "one", joins=False) as (records, first):
+        await give_out(db, first, 3)
+        await RecordKeeper(db, records).turn()
+
+        def fail(unit: WriteUnit) -> None:
+            first.address(wallets.take_index(unit, WALLET))
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await db.write(fail)
+    assert notes(tmp_path / "one")[WALLET].next_index == 4
+    async with process(db, tmp_path / "one", joins=False) as (_, first):
+        assert await give_out(db, first, 1) == [4]
+
+
+async def test_a_running_process_gives_nothing_out_again_after_the_database_went_back(
+    db: Database, tmp_path: Path
+) -> None:
+    async with process(db, tmp_path / "one", joins=False) as (records, first):
+        await give_out(db, first, 10)
+        await RecordKeeper(db, records).turn()
+        await put_back(db, 3)
+        with pytest.raises(AddressGivenOut):
+            first.address(3)
+        assert await give_out(db, first, 2) == [10, 11]
