@@ -9,8 +9,9 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ from crypto_checkout.store import migrate
 from tests.support import anvil as node
 from tests.support import chromium, economy, postgresql, solidity
 from tests.support.api import App, RateClock, open_app
-from tests.support.marks import marks
+from tests.support.marks import has_database, marks
 
 Tool = TypeVar("Tool")
 
@@ -36,10 +37,30 @@ hypothesis.settings.load_profile("any machine")
 SLOWEST = ("browser", "anvil", "process")
 
 
+ON_BOTH_ENGINES = ("store", "services/checkout", "services/ledger", "services/refunds", "services/webhooks", "http/api")
+"""Where engines can differ: `--engine both` runs the tests there on either, and those elsewhere as heavy ones."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--engine", choices=("sqlite", "postgresql"), default="sqlite", help="the engine of the tests' databases"
+        "--engine",
+        choices=("sqlite", "postgresql", "both"),
+        default="sqlite",
+        help="the engine of the tests' databases; with both, tests that have one run once on each",
     )
+
+
+class ModuleOnPostgresql(pytest.Module):
+    """A module of tests whose databases are a PostgreSQL server's."""
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Collect a module once more, as `test_it.py[postgresql]`: its fixtures are apart from those on SQLite."""
+    if parent.config.getoption("--engine") == "sqlite" or not fnmatch(file_path.name, "test_*.py"):
+        return None
+    place = file_path.relative_to(parent.config.rootpath).as_posix()
+    made: pytest.Module = ModuleOnPostgresql.from_parent(parent, path=file_path, nodeid=f"{place}[postgresql]")
+    return made
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -47,20 +68,41 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(mark)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the slowest files: on several cores none of them is left for the end, when the others have nothing.
 
-    Tests of SQLite itself are left out on another engine.
+    On a server the tests of SQLite itself are left out, and with both engines those without a database too.
     """
-    if config.getoption("--engine") != "sqlite":
-        kept = [item for item in items if not item.get_closest_marker("sqlite")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
-    ranks: dict[Path, int] = {}
+    engine = config.getoption("--engine")
+    kept: list[pytest.Item] = []
+    for item in items:
+        is_on_server = item.getparent(ModuleOnPostgresql) is not None
+        if engine == "both" and is_on_server and not is_in(item, ON_BOTH_ENGINES):
+            item.add_marker("heavy")
+        if engine == "sqlite" or (
+            not item.get_closest_marker("sqlite") and (engine == "postgresql" or has_database(item))
+            if is_on_server
+            else engine == "both"
+        ):
+            kept.append(item)
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+    ranks: dict[str, int] = {}
     for item in items:
         rank = next((place for place, mark in enumerate(SLOWEST) if item.get_closest_marker(mark)), len(SLOWEST))
-        ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
+        ranks[file_of(item)] = min(rank, ranks.get(file_of(item), rank))
+    items.sort(key=lambda item: ranks[file_of(item)])
+
+
+def is_in(item: pytest.Item, rooms: Iterable[str]) -> bool:
+    """Tell whether a test is in one of the folders."""
+    return any(item.path.is_relative_to(item.config.rootpath / "tests" / room) for room in rooms)
+
+
+def file_of(item: pytest.Item) -> str:
+    """Return the file of a test, with the engine where it is one more."""
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,22 +123,16 @@ def postgresql_server() -> Iterator[postgresql.PostgresqlServer]:
         server.remove()
 
 
-@pytest.fixture(scope="session")
-def _databases(request: pytest.FixtureRequest, _economies: None) -> Iterator[postgresql.DatabasesInPlaceOfFiles | None]:
-    if request.config.getoption("--engine") != "postgresql":
-        yield None
+@pytest.fixture(scope="module", autouse=True)
+def _engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Make the databases of a module's tests on its engine."""
+    if not isinstance(request.node, ModuleOnPostgresql):
+        yield
         return
     databases = postgresql.DatabasesInPlaceOfFiles(request.getfixturevalue("postgresql_server"))
     with databases.in_place():
-        yield databases
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _engine(_databases: postgresql.DatabasesInPlaceOfFiles | None) -> Iterator[None]:
-    """Make the databases of tests on the engine that `--engine` names."""
-    yield
-    if _databases is not None:
-        _databases.drop()
+        yield
+    databases.drop()
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from crypto_checkout.app.server import RunningServer, open_server
 from crypto_checkout.config import Config
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.owner import api_keys
-from tests.support import conformity
+from tests.support import conformity, server
 
 ALL_SCOPES = tuple(Scope)
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
@@ -104,7 +104,7 @@ async def open_app(
     """Open the application in a folder; `sections` are those of checkout.toml, as in `rate_limit={"burst": 2}`."""
     config = Config.model_validate(
         {
-            "database": {"path": folder / "checkout.db"},
+            "database": {"path": folder / "checkout.db", **url_of(folder / "checkout.db")},
             "webhooks": {"allow_private_networks": True},
             "rate_limit": {"per_second": 10_000, "burst": 100_000},
             **sections,
@@ -121,6 +121,11 @@ async def open_app(
 
 
 SANDBOX = 1337
+
+
+def url_of(path: Path) -> dict[str, str]:
+    """Return the part of a configuration that names the database in place of a file, where the engine is a server's."""
+    return {} if server.url_in_place_of is None else {"url": server.url_in_place_of(path, has_tables=True)}
 
 
 async def made(api: httpx.AsyncClient, path: str, body: Any, **options: Any) -> dict[str, Any]:

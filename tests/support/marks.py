@@ -2,7 +2,7 @@
 
 `anvil` and `browser` follow from the fixtures that find those programs. `process` follows from the test, its fixtures
 and everything in `tests` that they name: one of these starts another program. `sqlite` follows likewise: one of these
-opens a file of SQLite, or asks what SQLite alone answers.
+opens a file of SQLite, or asks what SQLite alone answers. `has_database` tells likewise whether an engine matters.
 """
 
 import asyncio
@@ -17,8 +17,15 @@ from typing import Any
 import aiosqlite
 import pytest
 
+from crypto_checkout.app.server import open_server
+from crypto_checkout.cli import main
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.migrate import migrate
+from tests.support.server import started
+
 OF_FIXTURES = {"anvil_path": "anvil", "chromium_path": "browser"}
 STARTERS = {id(each) for each in (subprocess, subprocess.run, subprocess.Popen, asyncio.create_subprocess_exec)}
+OPENERS = {id(each) for each in (Database, migrate, open_server, main, started)}
 OF_SQLITE = {id(sqlite3.connect), id(aiosqlite.connect)}
 WORDS_OF_SQLITE = ("EXPLAIN QUERY PLAN", "PRAGMA ")
 
@@ -27,12 +34,28 @@ def marks(item: pytest.Item) -> list[str]:
     """Return the marks of a test."""
     if not isinstance(item, pytest.Function):
         return []
-    fixtures = [each.func for name in item.fixturenames for each in item._fixtureinfo.name2fixturedefs.get(name, ())]
-    functions = [inspect.unwrap(each) for each in (item.function, *fixtures)]
+    functions = functions_of(item)
     starts = any(starts_a_program(each) for each in functions)
     is_of_sqlite = any(asks_sqlite(each) for each in functions)
     by_fixture = [mark for name, mark in OF_FIXTURES.items() if name in item.fixturenames]
     return by_fixture + ["process"] * starts + ["sqlite"] * is_of_sqlite
+
+
+def has_database(item: pytest.Item) -> bool:
+    """Tell whether a test has a database: it, or what it names, opens one or starts what does."""
+    return isinstance(item, pytest.Function) and any(opens_a_database(each) for each in functions_of(item))
+
+
+def functions_of(item: pytest.Function) -> list[Any]:
+    """Return the function of a test, and those of its fixtures."""
+    fixtures = [each.func for name in item.fixturenames for each in item._fixtureinfo.name2fixturedefs.get(name, ())]
+    return [inspect.unwrap(each) for each in (item.function, *fixtures) if each.__name__ != "_engine"]
+
+
+@cache
+def opens_a_database(function: Any) -> bool:
+    """Tell whether a function opens a database, by itself or by anything in `tests` that it names."""
+    return any(id(each) in OPENERS for each in reached(function))
 
 
 @cache

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from crypto_checkout import config
+from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store import migrate
 from crypto_checkout.store.database import Database
@@ -26,6 +28,7 @@ from crypto_checkout.store.migrate import Migration
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import schema
 from crypto_checkout.store.secret_key import open_cipher
+from tests.support import server as our_server
 
 USER = "postgres"
 _TEMPLATE = "migrated"
@@ -132,8 +135,9 @@ class PostgresqlServer:
     def new_database(self, folder: Path) -> DatabaseServer:
         """Make a migrated database, by a copy."""
         if not self._has_template:
+            self.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE}")
             self.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
-            schema.migrate(DatabaseServer(self.url(_TEMPLATE), folder))
+            schema.migrate(DatabaseServer(self.url(_TEMPLATE), self.folder))
             self._has_template = True
         self._made += 1
         name = f"test_{self._made}"
@@ -181,7 +185,7 @@ class PostgresqlServer:
 
 
 class DatabasesInPlaceOfFiles:
-    """What stands for each file that a test would make."""
+    """What stands for each file that a test, or a program that it starts, would make."""
 
     def __init__(self, server: PostgresqlServer) -> None:
         self._server = server
@@ -191,13 +195,16 @@ class DatabasesInPlaceOfFiles:
     def in_place(self) -> Iterator[None]:
         """Have new files be databases of the server."""
         bring_up_to_date, open_place = migrate._bring_up_to_date, Database.open.__func__  # type: ignore[attr-defined]
+        load = config.load
 
         def brought_up_to_date(path: Path) -> list[Migration]:
             if path.stat().st_size:
                 found: list[Migration] = bring_up_to_date(path)
                 return found
+            path.unlink()  # beside a server's database it would be another one
+            path = path.absolute()
             if path in self._databases:
-                return []
+                return schema.migrate(self._databases[path])
             open_cipher(path.parent)
             self._databases[path] = self._server.new_database(path.parent)
             return migrate.migrations()
@@ -205,14 +212,34 @@ class DatabasesInPlaceOfFiles:
         async def opened(
             cls: type[Database], place: Path | DatabaseServer, clock: Clock, *, serves: bool = False
         ) -> Database:
-            there = self._databases.get(place, place) if isinstance(place, Path) else place
+            there = self._instead(place) if isinstance(place, Path) else place
             database: Database = await open_place(cls, there, clock, serves=serves)
             return database
+
+        def loaded(path: Path | None, environ: Mapping[str, str]) -> Config:
+            found = load(path, environ)
+            section = found.database
+            if not section.url:
+                section = section.model_copy(update={"url": self.url(section.path, has_tables=False)})
+            return found.model_copy(update={"database": section})
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(migrate, "_bring_up_to_date", brought_up_to_date)
             patch.setattr(Database, "open", classmethod(opened))
+            patch.setattr(config, "load", loaded)
+            patch.setattr(our_server, "url_in_place_of", self.url)
             yield
+
+    def url(self, path: Path, *, has_tables: bool) -> str:
+        """Return the URL of the database that stands for a file; a new one with tables, or none as yet."""
+        path = path.absolute()
+        if path not in self._databases:
+            make = self._server.new_database if has_tables else self._server.empty_database
+            self._databases[path] = make(path.parent)
+        return self._databases[path].url
+
+    def _instead(self, path: Path) -> Path | DatabaseServer:
+        return self._databases.get(path.absolute(), path)
 
     def drop(self) -> None:
         """Drop the databases of a module, some of which are of its own fixtures."""

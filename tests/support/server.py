@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from typing import Self
 
 import httpx
 
+from crypto_checkout.config import Config
 from crypto_checkout.store.migrate import migrate
 from tests.support.forks import Fork
 from tests.support.waiting import WAIT_SECONDS, wait_until
@@ -30,6 +32,8 @@ KEY = re.compile(r"ck_(?:live|test)_[0-9A-Za-z]{32}")
 PROGRAM = (sys.executable, "-m", "crypto_checkout")
 FROM_NOTHING = ("env",)
 """Runs a server that is no fork, for those who measure it."""
+url_in_place_of: Callable[..., str] | None = None
+"""Gives the URL of the database that stands for a file, where tests run on an engine of servers."""
 UNLIMITED = {"CHECKOUT__RATE_LIMIT__PER_SECOND": "10000", "CHECKOUT__RATE_LIMIT__BURST": "100000"}
 
 
@@ -153,7 +157,8 @@ def started(
     It is a fork of a process that has imported it. Under another program, or with a variable that Python itself may
     read, it starts from nothing, as it does where tests say `python -m crypto_checkout` themselves.
     """
-    if not under and all(name.startswith("CHECKOUT") for name in environ or {}):
+    environ = {**database(folder, arguments, environ or {}), **(environ or {})}
+    if not under and all(name.startswith("CHECKOUT") for name in environ):
         return Fork(arguments, folder=folder, environ=environment(environ), out=out, err=err)
     with out.open("wb") as to, err.open("wb") as errors_to:
         return subprocess.Popen(
@@ -164,6 +169,22 @@ def started(
             stdout=to,
             stderr=errors_to,
         )
+
+
+def database(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable that names the database in place of the configured file; none where that is the engine's."""
+    if url_in_place_of is None or any(name.startswith("CHECKOUT__DATABASE__URL") for name in environ):
+        return {}
+    named = dict(itertools.pairwise(arguments)).get("--config", environ.get("CHECKOUT_CONFIG", "checkout.toml"))
+    try:
+        section = tomllib.loads((folder / named).read_text("utf-8")).get("database", {})
+    except (OSError, ValueError):  # there is none, or a test is about what is wrong with it
+        section = {}
+    if not isinstance(section, dict) or section.keys() & {"url", "url_file"}:
+        return {}
+    path = environ.get("CHECKOUT__DATABASE__PATH") or section.get("path") or Config().database.path
+    file = (folder / named).parent / str(path)
+    return {"CHECKOUT__DATABASE__URL": url_in_place_of(file, has_tables="serve" in arguments)}
 
 
 def new_database(folder: Path) -> Path:
