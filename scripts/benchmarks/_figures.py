@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from collections.abc import Sequence
 from statistics import median
 
@@ -16,3 +17,8 @@ def spread(values: Sequence[float], places: int, unit: str) -> str:
     """Format the median with the smallest and the largest value."""
     low, middle, high = min(values), median(values), max(values)
     return f"{middle:>10,.{places}f} {unit} ({low:,.{places}f} to {high:,.{places}f})"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process, finer than /proc tells; its clock's number is that of Linux."""
+    return time.clock_gettime(~pid << 3 | 2)

@@ -22,9 +22,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.benchmarks._figures import print_machine
+from scripts.benchmarks._figures import cpu_seconds, print_machine
 from scripts.benchmarks.deliveries import number_of, receiver
-from scripts.benchmarks.requests import ROOT, Shop, address, cpu_seconds, request
+from scripts.benchmarks.requests import ROOT, Shop, address, request
 from tests.support.waiting import wait_until
 
 AT_ONCE = 8

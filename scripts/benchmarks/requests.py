@@ -1,6 +1,6 @@
 """Requests per second and CPU of a real server, as shares of what Starlette and uvicorn could do at all.
 
-    scripts/bench requests [--only read,create] [--seconds 2] [--rounds 5] [--beside FOLDER] [--with wrk]
+    scripts/bench requests [--only read,create] [--seconds 2] [--rounds 5] [--beside FOLDER] [--engine postgresql]
 
 Quick, while you work: `scripts/bench requests --only read,create --seconds 1 --rounds 3 --beside ../old`, where ../old
 is another checkout of the project (`git worktree add ../old COMMIT`), which runs with this one's packages. Each round
@@ -13,7 +13,8 @@ process of its own; a case in which that was the limit is marked.
 `list-changing` some thousand times, by another process's commits; `read-random` gets 1,000 sessions; `read-beside` too,
 while four connections create others, whose CPU is in the figure; `poll` is what open pages ask, by 1,000 visitors;
 `create-webhook` is over when the endpoint, past its slow start, has every event; `page` is the first view of a new
-session in ETH.
+session in ETH. `--engine postgresql` measures another server in each round, whose data is on a PostgreSQL server
+of this machine, started for it, and the processor time of that one, too. `--with wrk` has wrk make the load.
 """
 
 import argparse
@@ -33,13 +34,17 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import httpx
+import psycopg
 
 from scripts.benchmarks import _load
-from scripts.benchmarks._figures import print_machine
+from scripts.benchmarks._figures import cpu_seconds, print_machine
+from scripts.benchmarks._postgresql import running_server, server_cpu_seconds
 from scripts.benchmarks.deliveries import SLOW_START_SECONDS, number_of, receiver
 from scripts.benchmarks.startup import answers, free_port
+from tests.support.postgresql import PostgresqlServer
 from tests.support.server import Server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -69,11 +74,22 @@ def address(number: int) -> str:
 
 
 class Shop:
-    """A server of one checkout of the project, with 1,000 sessions."""
+    """A server of one checkout of the project, with 1,000 sessions, in a file or a database of a server."""
 
-    def __init__(self, name: str, tree: Path, folder: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        name: str,
+        tree: Path,
+        folder: Path,
+        stack: contextlib.ExitStack,
+        postgresql: PostgresqlServer | None = None,
+    ) -> None:
         folder.mkdir()
-        self.server = stack.enter_context(Server(folder, CONFIGURATION, {**ENVIRONMENT, "PYTHONPATH": str(tree)}))
+        self.postgresql = postgresql
+        self._url = "" if postgresql is None else postgresql.empty_database(folder).url
+        place = {"CHECKOUT__DATABASE__URL": self._url} if self._url else {}
+        environ = {**ENVIRONMENT, **place, "PYTHONPATH": str(tree)}
+        self.server = stack.enter_context(Server(folder, CONFIGURATION, environ))
         self.name = name
         self.pid = self.server.process.pid
         self.port = httpx.URL(self.server.url).port or 0
@@ -94,9 +110,19 @@ class Shop:
         """Create sessions; return their IDs, newest first."""
         tally = _load.run(_load.Load(self.port, (self.create,) * number, (MADE,), CREATORS))
         assert not tally.unexpected, tally.unexpected[0]
-        with contextlib.closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute("SELECT id FROM checkout_sessions ORDER BY seq DESC LIMIT ?", (number,))
-            return [session_id for (session_id,) in rows]
+        with contextlib.closing(self._connect()) as connection:
+            rows = connection.execute(f"SELECT id FROM checkout_sessions ORDER BY seq DESC LIMIT {number}")  # noqa: S608
+            return [session_id for (session_id,) in rows.fetchall()]
+
+    def _connect(self) -> Any:
+        """Open a connection of another process's kind, which commits each statement."""
+        if self._url:
+            return psycopg.connect(self._url, autocommit=True)
+        return sqlite3.connect(self.database, isolation_level=None)
+
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Return the processor time of the server, and of the database server."""
+        return cpu_seconds(self.pid), 0.0 if self.postgresql is None else server_cpu_seconds(self.postgresql)
 
     def reads(self) -> list[bytes]:
         """Return the requests that read each session."""
@@ -127,13 +153,14 @@ class Shop:
         ended = threading.Event()
 
         def change() -> None:
-            with contextlib.closing(sqlite3.connect(self.database, isolation_level=None)) as connection:
-                connection.execute("PRAGMA synchronous = OFF")
+            with contextlib.closing(self._connect()) as connection:
+                unsafe = "SET synchronous_commit = off" if self._url else "PRAGMA synchronous = OFF"
+                connection.execute(unsafe)
                 count = 0
                 while not ended.wait(pause_seconds):
                     count += 1
-                    sql = "UPDATE checkout_sessions SET metadata = ? WHERE id = ?"
-                    connection.execute(sql, (f'{{"order": "{count}"}}', self.ids[0]))
+                    changed = f"""metadata = '{{"order": "{count}"}}'"""
+                    connection.execute(f"UPDATE checkout_sessions SET {changed} WHERE id = '{self.ids[0]}'")  # noqa: S608
 
         thread = threading.Thread(target=change)
         thread.start()
@@ -196,6 +223,7 @@ class Figures:
 
     per_second: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
+    database_us: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
 
@@ -220,7 +248,8 @@ class Bench:
             bare = request(method, path, body=BODY if method == "POST" else b"")
             expected = (MADE if method == "POST" else OK,)
             load = _load.Load(self.bare_port, (bare,), expected, CONNECTIONS, seconds, WARM_UP_SECONDS)
-            self._note(name, "ceiling", self.bare_pid, lambda: self.pool.submit(self.run, load).result())
+            bare_cpu = lambda: (cpu_seconds(self.bare_pid), 0.0)  # noqa: E731
+            self._note(name, "ceiling", bare_cpu, lambda: self.pool.submit(self.run, load).result())
         for shop in self.shops:
             with contextlib.ExitStack() as during:
                 if case.change_pause_seconds is not None:
@@ -234,7 +263,7 @@ class Bench:
                     load = _load.Load(shop.port, requests, case.expected, CONNECTIONS, seconds, WARM_UP_SECONDS)
                 if case.is_delivered and (name, shop.name) not in self.figures:
                     self._apply(case, shop, replace(load, seconds=SLOW_START_SECONDS))
-                self._note(name, shop.name, shop.pid, functools.partial(self._apply, case, shop, load))
+                self._note(name, shop.name, shop.cpu_seconds, functools.partial(self._apply, case, shop, load))
 
     def _apply(self, case: Case, shop: Shop, load: _load.Load) -> _load.Tally:
         delivered, started = number_of(self.receiver_url), time.perf_counter()
@@ -253,15 +282,18 @@ class Bench:
             tally.answers, tally.seconds = tally.all_answers, time.perf_counter() - started
         return tally
 
-    def _note(self, name: str, server: str, pid: int, apply: Callable[[], _load.Tally]) -> None:
-        before = cpu_seconds(pid)
+    def _note(
+        self, name: str, server: str, cpu: Callable[[], tuple[float, float]], apply: Callable[[], _load.Tally]
+    ) -> None:
+        before = cpu()
         tally = apply()
-        used = cpu_seconds(pid) - before
+        used, used_by_database = (now - then for now, then in zip(cpu(), before, strict=True))
         if tally.unexpected or not tally.answers:
             raise SystemExit(f"{name}, {server}: {len(tally.unexpected)} unexpected answers: {tally.unexpected[:1]}")
         figures = self.figures.setdefault((name, server), Figures())
         figures.per_second.append(tally.answers / tally.seconds)
         figures.cpu_us.append(1e6 * used / tally.all_answers)
+        figures.database_us.append(1e6 * used_by_database / tally.all_answers)
         figures.p99_ms.append(1e3 * tally.p99_seconds)
         figures.busy.append(tally.busy or 0)
 
@@ -278,20 +310,21 @@ class Bench:
                 share = median(a / b for a, b in zip(figures.per_second, ceiling.per_second, strict=True))
                 by_cpu = median(ceiling.cpu_us) / median(figures.cpu_us)
                 ratio = f"ratio {share:5.3f}, by CPU {by_cpu:5.3f}"
-                if case.target is not None and shop is self.shops[-1]:
+                if case.target is not None and shop.name == "now":
                     ratio += f" (target {case.target:g}{', MISSED' if share < case.target else ''})"
             print(f"{title if ceiling is None else ' ' * len(title)} {shop.name:<8} {line(figures)} {ratio}")
+        if self.shops[-1].postgresql is not None:
+            of_file, of_server = (self.figures[name, shop.name].per_second for shop in self.shops[-2:])
+            share = median(a / b for a, b in zip(of_server, of_file, strict=True))
+            print(f"{' ' * len(title)} {'':<8} on PostgreSQL {share:.2f} of what SQLite gives")
 
 
 def line(figures: Figures) -> str:
     per_second, cpu_us, p99_ms = median(figures.per_second), median(figures.cpu_us), median(figures.p99_ms)
     limit = " (load at its limit)" if median(figures.busy) > 0.9 else ""  # noqa: PLR2004
-    return f"{per_second:>9,.0f} per second {cpu_us:>8,.0f} µs CPU {p99_ms:>7.1f} ms p99{limit}"
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process, finer than /proc tells; its clock's number is that of Linux."""
-    return time.clock_gettime(~pid << 3 | 2)
+    database_us = median(figures.database_us)
+    apart = f" + {database_us:,.0f} µs of the database server" if database_us else ""
+    return f"{per_second:>9,.0f} per second {cpu_us:>8,.0f} µs CPU {p99_ms:>7.1f} ms p99{limit}{apart}"
 
 
 @contextlib.contextmanager
@@ -326,6 +359,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=float, default=2, help="how long each measurement takes")
     parser.add_argument("--beside", type=Path, help="another checkout of the project, measured in turn")
+    parser.add_argument("--engine", choices=["postgresql"], help="measure a server with its data there, too")
     parser.add_argument("--with", dest="tool", choices=["wrk"], help="the generator of the load, in place of our own")
     arguments = parser.parse_args()
     if arguments.tool and shutil.which(arguments.tool) is None:
@@ -340,6 +374,9 @@ def main() -> None:
     ):
         shops = [Shop(name, tree, Path(folder, name), stack) for name, tree in trees.items()]
         port, pid = stack.enter_context(bare(Path(folder, "bare"), shops[-1]))
+        if arguments.engine is not None:
+            server = stack.enter_context(running_server())
+            shops.append(Shop("server", ROOT, Path(folder, "server"), stack, server))
         bench = Bench(port, pid, shops, pool, _load.run_wrk if arguments.tool else _load.run, receiver_url)
         for _ in range(arguments.rounds):
             for name in arguments.only:

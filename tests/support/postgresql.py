@@ -78,6 +78,12 @@ class PostgresqlServer:
         """Everything that it said."""
         return (self.folder / "log").read_text("utf-8", "replace")
 
+    @property
+    def pid(self) -> int:
+        """The process whose children serve the sessions."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         if not (self.folder / "data").exists():
