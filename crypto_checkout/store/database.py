@@ -196,7 +196,7 @@ class Database:
             is_quick = all(unit.is_quick for unit in islice(self._queue, _MOST_QUICK_UNITS))
             most = min(len(self._queue), _MOST_QUICK_UNITS if is_quick else _MOST_UNITS_PER_COMMIT)
             units = [self._queue.popleft() for _ in range(most)]
-            group = Group([unit for unit in units if not unit.future.done()], self._clock)
+            group = Group([unit for unit in units if not unit.future.done()], self._clock, is_quick)
             if is_quick and group.units:
                 self._queue.extendleft(reversed(self._engine.begin(group)))
             await self._run_group(group)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed, LeaderChanged
+from crypto_checkout.core.errors import CheckoutError, DatabaseDamaged, DatabaseFailed, LeaderChanged
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.signals import notices
-from crypto_checkout.store.units import EngineConnection, ReadUnit, WriteUnit, call
+from crypto_checkout.store.units import EngineConnection, Lookups, ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 U = TypeVar("U", bound=ReadUnit)
@@ -107,6 +107,7 @@ class Group:
 
     units: Sequence[QueuedUnit[Any]]
     clock: Clock
+    is_quick: bool = False
     outcomes: list[_Outcome[Any]] | None = None
     _uncommitted: list[_Outcome[Any]] | None = None
 
@@ -124,9 +125,9 @@ class Group:
         try:
             with closing(StepLimit(connection)) as limit:
                 connection.execute("BEGIN IMMEDIATE")
-                until, outcomes = time.thread_time() + _MOST_SECONDS, list[_Outcome[Any]]()
+                until, outcomes, lookups = time.thread_time() + _MOST_SECONDS, list[_Outcome[Any]](), Lookups()
                 for unit in self.units:
-                    outcomes.append(_run_unit(connection, unit, self.clock(), limit))
+                    outcomes.append(_run_unit(connection, unit, self.clock(), lookups, limit))
                     if time.thread_time() > until:
                         break
                 self.units, left = self.units[: len(outcomes)], self.units[len(outcomes) :]
@@ -137,12 +138,24 @@ class Group:
                 self.fail(error)
         return left
 
+    def finish_together(self, connection: EngineConnection, tell: Tell = _to_nobody) -> None:
+        """Run quick units and commit, without a savepoint each, if none fails after it has changed something.
+
+        If one does, or a statement fails, nothing stays of it, and `finish` is left to run them again.
+        """
+        try:
+            self.outcomes = _run_units(connection, self.units, self.clock, tell, _run_unit_together)
+        except DatabaseFailed as error:
+            self.fail(error)
+        except Exception:  # noqa: BLE001, S110  # raised again by the unit that it belongs to  # a loop's boundary
+            pass
+
     def finish(self, connection: EngineConnection, tell: Tell = _to_nobody) -> None:
         """Commit what `begin` ran, or run the units, once. If the transaction fails, no unit has any effect."""
         if self.outcomes is None:
             try:
                 if self._uncommitted is None:
-                    self.outcomes = _run_units(connection, self.units, self.clock, tell)
+                    self.outcomes = _run_units(connection, self.units, self.clock, tell, _run_unit)
                 else:
                     connection.execute("COMMIT")
                     self.outcomes = self._uncommitted
@@ -174,14 +187,19 @@ class Group:
 
 
 def _run_units(
-    connection: EngineConnection, units: Sequence[QueuedUnit[Any]], clock: Clock, tell: Tell
+    connection: EngineConnection,
+    units: Sequence[QueuedUnit[Any]],
+    clock: Clock,
+    tell: Tell,
+    run: "Callable[[EngineConnection, QueuedUnit[Any], datetime, Lookups], _Outcome[Any]]",
 ) -> list[_Outcome[Any]]:
     """Run units in one transaction on the writer's thread, which may wait for another process."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         is_stale = _stale(connection, {unit.context.get(TERM) for unit in units} - {None})
+        lookups = Lookups()
         outcomes = [
-            _refused() if is_stale(waiting.context.get(TERM)) else _run_unit(connection, waiting, clock())
+            _refused() if is_stale(waiting.context.get(TERM)) else run(connection, waiting, clock(), lookups)
             for waiting in units
         ]
         if told := notices(each for outcome in outcomes for each in outcome.callbacks):
@@ -210,20 +228,40 @@ def _roll_back(connection: EngineConnection) -> None:
 
 
 def _run_unit(
-    connection: EngineConnection, waiting: QueuedUnit[Any], now: datetime, limit: StepLimit | None = None
+    connection: EngineConnection,
+    waiting: QueuedUnit[Any],
+    now: datetime,
+    lookups: Lookups,
+    limit: StepLimit | None = None,
 ) -> _Outcome[Any]:
     """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():
         return _Outcome()
     connection.execute("SAVEPOINT unit")
-    unit = WriteUnit(connection, now)
+    unit = WriteUnit(connection, now, lookups)
     try:
         result = call(waiting.work, unit) if limit is None else limit.call(waiting.work, unit)
+        connection.execute("RELEASE unit")
     except BaseException as error:  # passed to the caller  # a loop's boundary
         if not connection.in_transaction or (limit is not None and belongs_on_a_thread(error)):
             raise
         connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
+        lookups.clear()
         return _Outcome(error=as_failure(error))
-    connection.execute("RELEASE unit")
     return _Outcome(result=result, callbacks=unit.callbacks)
+
+
+def _run_unit_together(
+    connection: EngineConnection, waiting: QueuedUnit[Any], now: datetime, lookups: Lookups
+) -> _Outcome[Any]:
+    """Run a unit without a savepoint. Raise its error if something of it would stay."""
+    if waiting.future.cancelled():
+        return _Outcome()
+    unit = WriteUnit(connection, now, lookups)
+    try:
+        return _Outcome(result=call(waiting.work, unit), callbacks=unit.callbacks)
+    except CheckoutError as error:  # passed to the caller
+        if unit.has_changed or isinstance(error, DatabaseFailed):
+            raise
+        return _Outcome(error=error)

@@ -136,6 +136,10 @@ class Table(Generic[T]):
         """Insert a record into a table with a `seq`; return it."""
         return unit.insert(self._insert_by_position, self._row.values(record))
 
+    def put(self, unit: WriteUnit, record: T) -> None:
+        """Insert a record, without waiting for anything."""
+        unit.put(self._insert_by_position, self._row.values(record))
+
     def read(self, row: Row | Sequence[Any]) -> T:
         """Return the record in a row that begins with the columns in `listed`, in that order."""
         record: T = self._read(row)

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.entropy import Entropy
@@ -17,6 +17,8 @@ Parameters = Mapping[str, Value]
 _ENTROPY = Entropy()
 
 _MOST_PLACEHOLDERS = 500
+_CHANGED_TABLE = re.compile(r"\b(?:INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
+_READ_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
@@ -70,9 +72,46 @@ class EngineConnection(Protocol):
         """Run a statement once for each set of parameters."""
 
 
-@lru_cache(maxsize=1024)
-def _controls_transaction(sql: str) -> bool:
-    return _TRANSACTION_CONTROL.match(sql) is not None
+class _Effects(NamedTuple):
+    """The effects of a statement, as far as its words tell."""
+
+    controls_transaction: bool
+    changes: frozenset[str]
+    """The tables whose rows it changes itself; those of cascades aren't named."""
+    reads: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def _effects(sql: str) -> _Effects:
+    is_control = _TRANSACTION_CONTROL.match(sql) is not None
+    return _Effects(is_control, frozenset(_CHANGED_TABLE.findall(sql)), frozenset(_READ_TABLE.findall(sql)))
+
+
+class Lookups:
+    """Answers that the units of one transaction share, until a statement of theirs changes the tables."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[Value, ...], list[Row]] = {}
+        self._tables: set[str] = set()
+
+    def get(self, key: tuple[Value, ...]) -> list[Row] | None:
+        """Return an answer that still holds."""
+        return self._rows.get(key)
+
+    def keep(self, key: tuple[Value, ...], rows: list[Row], tables: Iterable[str]) -> None:
+        """Keep an answer until one of the tables changes."""
+        self._rows[key] = rows
+        self._tables.update(tables)
+
+    def forget(self, changed: frozenset[str]) -> None:
+        """Forget what follows from these tables, and all else with it: they change rarely."""
+        if not self._tables.isdisjoint(changed):
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, as when a unit is undone."""
+        self._rows.clear()
+        self._tables.clear()
 
 
 def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -89,10 +128,14 @@ def batched(values: Iterable[str]) -> Iterator[Sequence[str]]:
 
 
 class ReadUnit:
-    """A unit of work that reads: one snapshot of the database, and one frozen `now`."""
+    """A unit of work that reads: one snapshot of the database, and one frozen `now`.
 
-    def __init__(self, connection: EngineConnection, now: datetime) -> None:
+    Units that share a transaction share `lookups`.
+    """
+
+    def __init__(self, connection: EngineConnection, now: datetime, lookups: Lookups | None = None) -> None:
         self._connection = connection
+        self._lookups = lookups
         self.now = now
 
     @property
@@ -109,13 +152,29 @@ class ReadUnit:
         """Return all rows."""
         return self._execute(sql, parameters).fetchall()
 
+    def lookup(self, sql: str, parameters: Parameters | None = None, *, may_be_older: bool = False) -> list[Row]:
+        """Return all rows, as read by another unit of the same transaction if one asked before, and they still hold.
+
+        For tables that change rarely, and by no cascade. With `may_be_older`, changes of those other units may be
+        missing.
+        """
+        lookups = self._lookups
+        if lookups is None:
+            return self.all(sql, parameters)
+        key = (sql, *(parameters or {}).values())
+        rows = lookups.get(key)
+        if rows is None:
+            rows = self.all(sql, parameters)
+            lookups.keep(key, rows, () if may_be_older else _effects(sql).reads)
+        return rows
+
     def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> EngineCursor:
         self._check(sql)
         return self._connection.execute(sql, parameters or {})
 
     def _check(self, sql: str) -> None:
         """Refuse a statement outside the unit's transaction, or one that would end it."""
-        if _controls_transaction(sql):
+        if _effects(sql).controls_transaction:
             raise sqlite3.ProgrammingError(f"a unit of work doesn't control its transaction: {sql.strip()}")
         # On a full disk SQLite rolls back the whole transaction. A unit that caught the error and went on would
         # commit each further statement on its own.
@@ -126,9 +185,18 @@ class ReadUnit:
 class WriteUnit(ReadUnit):
     """A unit of work that writes: its own savepoint in a transaction that commits after the unit returns."""
 
-    def __init__(self, connection: EngineConnection, now: datetime) -> None:
-        super().__init__(connection, now)
+    def __init__(self, connection: EngineConnection, now: datetime, lookups: Lookups | None = None) -> None:
+        super().__init__(connection, now, lookups)
         self.callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.has_changed = False
+        """True once it ran a statement that changes rows."""
+
+    def put(self, sql: str, parameters: Parameters | Sequence[Value] | None = None) -> None:
+        """Run a statement that changes rows, by name or by position, and look at nothing that it answers.
+
+        On a server it travels with the next one. Its error is raised then, or when the unit ends.
+        """
+        self._execute(sql, parameters)
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement that changes rows; return the number of changed rows."""
@@ -144,6 +212,14 @@ class WriteUnit(ReadUnit):
         seq = self._execute(sql, values).lastrowid
         assert seq is not None, "a row was inserted"
         return seq
+
+    def _check(self, sql: str) -> None:
+        super()._check(sql)
+        changed = _effects(sql).changes
+        if changed:
+            self.has_changed = True
+            if self._lookups is not None:
+                self._lookups.forget(changed)
 
     def after_commit(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Register a callback for when the unit is durable; if it fails, the callback is never called.

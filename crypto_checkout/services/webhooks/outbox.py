@@ -33,12 +33,15 @@ class Outbox:
         The event has the resource's mode. `text` is the resource's JSON, where that was written already.
         """
         event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
-        seq = store.insert(unit, event, resource["id"], _event_body(event, text))
+        body = _event_body(event, text)
         subscribed = endpoints.subscribed(unit, event.livemode, event.type)
-        for endpoint_id in subscribed:
-            deliveries.enqueue(unit, seq, endpoint_id)
         if subscribed:
+            seq = store.insert(unit, event, resource["id"], body)
+            for endpoint_id in subscribed:
+                deliveries.enqueue(unit, seq, endpoint_id)
             unit.after_commit(self.wake, event.livemode)
+        else:
+            store.put(unit, event, resource["id"], body)
         unit.after_commit(_counter(event_type, event.livemode))
 
 

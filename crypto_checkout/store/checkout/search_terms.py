@@ -16,7 +16,7 @@ _MOST_WORDS = 30
 _SHORTEST_WORD = 2
 _WORD = re.compile(r"\w+")
 
-_Term = tuple[str, str]
+SearchTerm = tuple[str, str]
 
 
 def fold(text: str) -> str:
@@ -24,26 +24,33 @@ def fold(text: str) -> str:
     return text.lower()[:LONGEST]
 
 
-def record(unit: WriteUnit, session: Session, seq: int) -> None:
-    """Store the terms of a new session."""
-    _store(unit, session, seq, _terms(session))
+def record(unit: WriteUnit, session: Session, seq: int, terms: Collection[SearchTerm]) -> None:
+    """Store terms of a session."""
+    for value, name in terms:
+        unit.put(
+            """
+            INSERT INTO session_metadata (livemode, value, session_seq, name)
+            VALUES (:livemode, :value, :session_seq, :name)
+            """,
+            {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
+        )
 
 
 def replace(unit: WriteUnit, before: Session, session: Session, seq: int) -> None:
     """Store the terms of a session that has changed in place of those it had."""
-    old, new = _terms(before), _terms(session)
+    old, new = of(before), of(session)
     for value, name in old.keys() - new.keys():
-        unit.run(
+        unit.put(
             """
             DELETE FROM session_metadata
             WHERE livemode = :livemode AND value = :value AND session_seq = :session_seq AND name = :name
             """,
             {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
         )
-    _store(unit, session, seq, [each for each in new if each not in old])
+    record(unit, session, seq, [each for each in new if each not in old])
 
 
-def _terms(session: Session) -> dict[_Term, None]:
+def of(session: Session) -> dict[SearchTerm, None]:
     """Return the terms of a session, each with the name of what has it."""
     terms = [(fold(value), name) for name, value in (session.options.metadata or {}).items()]
     for name, text in (("customerName", session.options.customer_name), ("customerNote", session.customer_note)):
@@ -51,14 +58,3 @@ def _terms(session: Session) -> dict[_Term, None]:
             words = [each for each in _WORD.findall(text) if len(each) >= _SHORTEST_WORD]
             terms += [(fold(each), name) for each in (text, *words[:_MOST_WORDS])]
     return dict.fromkeys(terms)
-
-
-def _store(unit: WriteUnit, session: Session, seq: int, terms: Collection[_Term]) -> None:
-    for value, name in terms:
-        unit.run(
-            """
-            INSERT INTO session_metadata (livemode, value, session_seq, name)
-            VALUES (:livemode, :value, :session_seq, :name)
-            """,
-            {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
-        )

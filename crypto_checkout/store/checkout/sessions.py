@@ -88,9 +88,12 @@ class IssuedAddress:
 
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
-    seq = _SESSIONS.add(unit, session)
+    terms = search_terms.of(session)
+    if terms:
+        search_terms.record(unit, session, _SESSIONS.add(unit, session), terms)
+    else:
+        _SESSIONS.put(unit, session)
     totals.count_new_session(unit, session)
-    search_terms.record(unit, session, seq)
 
 
 def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session | None:

@@ -111,7 +111,7 @@ def has_sessions(unit: ReadUnit, *, livemode: bool, paid: bool) -> bool:
 
 def count_new_session(unit: WriteUnit, session: Session) -> None:
     """Count a new session, which isn't paid yet."""
-    unit.run(
+    unit.put(
         """
         INSERT INTO daily_sessions (livemode, day, created, paid)
         VALUES (:livemode, :day, 1, 0)

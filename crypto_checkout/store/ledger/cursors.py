@@ -42,6 +42,7 @@ class Cursor:
 
 
 _CURSORS = Table("chain_cursors", Cursor)
+_SELECT_CURSOR = f"{_CURSORS.select} WHERE chain_id = :chain_id"
 _MOVE = _CURSORS.upsert(
     ["chain_id"],
     ["number", "hash", "time", "final_number", "compared_time", "updated_at"],
@@ -63,8 +64,8 @@ def tips(unit: ReadUnit) -> dict[int, Tip]:
 
 def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
     """Return the last processed block of a chain."""
-    stored = cursor(unit, chain_id)
-    return stored.tip if stored else None
+    rows = unit.lookup(_SELECT_CURSOR, {"chain_id": chain_id})
+    return _CURSORS.read(rows[0]).tip if rows else None
 
 
 def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:

@@ -1,24 +1,26 @@
 """One connection to a PostgreSQL server, with the names of sqlite3, for units of work.
 
-It speaks through libpq's pipeline: what begins and ends transactions and savepoints isn't waited for, but travels with
-the next statement. So a unit costs as many round trips as it has statements that it waits for, and one for the COMMIT.
+It speaks through libpq's pipeline. Nothing is waited for but an answer that somebody reads, and the COMMIT: all else
+travels with the next statement that is. So a unit costs as many round trips as it has answers that it reads.
+
+An error of a statement whose answer nobody reads is raised by a later one. It is still the unit's own, because the
+release of its savepoint waits for what is unanswered.
 """
 
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
 import psycopg
 from psycopg import errors, pq
-from psycopg.abc import AdaptContext
-from psycopg.adapt import AdaptersMap, Loader, Transformer
 
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.store.postgresql import locks, primary
+from crypto_checkout.store.postgresql.answers import Columns, PostgresqlAnswer
 from crypto_checkout.store.postgresql.faults import as_failure
 from crypto_checkout.store.postgresql.statements import Statement, translate
 from crypto_checkout.store.units import Value
@@ -29,7 +31,8 @@ _DOUBT_SECONDS = 10.0
 """The wait after which a server is asked, by another connection, whether it is there at all."""
 _MOST_PREPARED = 500
 _MOST_UNANSWERED = 100
-_SAVEPOINTS = frozenset({"SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"})
+_RELEASE, _ROLL_BACK_UNIT = "RELEASE unit", "ROLLBACK TO unit"
+_SAVEPOINTS = frozenset({"SAVEPOINT unit", _RELEASE, _ROLL_BACK_UNIT})
 _LOCK_TO_WRITE = f"SELECT pg_advisory_xact_lock({locks.SPACE}, {locks.WRITE})"
 _TRANSACTION = "SELECT pg_current_xact_id()"
 _BEGIN = {
@@ -37,102 +40,17 @@ _BEGIN = {
     "BEGIN IMMEDIATE": ("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE", _LOCK_TO_WRITE, _TRANSACTION),
 }
 """The statements that begin a transaction as SQLite's do: one snapshot to read, or one writer at a time."""
+_OK = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _SYNC = ""
 _PREPARE = "PREPARE"
 
 
-class TupleRow(tuple[Any, ...]):
-    """A row with its values by place and by name."""
+@dataclass(slots=True)
+class _Prepared:
+    """A statement that the server knows by name, and the columns of its answers."""
 
-    __slots__ = ()
-    places: ClassVar[Mapping[str, int]] = {}
-
-    def __getitem__(self, key: Any) -> Any:
-        return tuple.__getitem__(self, self.places[key] if type(key) is str else key)
-
-    def keys(self) -> list[str]:
-        """Return the names of the columns."""
-        return list(self.places)
-
-
-@lru_cache(maxsize=4096)
-def _row_type(names: tuple[bytes, ...]) -> type[TupleRow]:
-    """Return the type of rows with these columns; of two with one name, the first has it."""
-    places: dict[str, int] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name.decode(), place)
-    return type("TupleRow", (TupleRow,), {"__slots__": (), "places": places})
-
-
-class _BooleanLoader(Loader):
-    """Reads a comparison as SQLite answers it."""
-
-    def load(self, data: Any) -> int:
-        return int(bytes(data) == b"t")
-
-
-class _NumericLoader(Loader):
-    """Reads a sum of integers, which PostgreSQL answers as a numeric."""
-
-    def load(self, data: Any) -> int | float:
-        text = bytes(data).decode()
-        return float(text) if "." in text else int(text)
-
-
-def _adapters() -> AdaptContext:
-    adapters = AdaptersMap(psycopg.adapters)
-    adapters.register_loader("bool", _BooleanLoader)
-    adapters.register_loader("numeric", _NumericLoader)
-    return _Adapters(adapters)
-
-
-class _Adapters:
-    connection = None
-
-    def __init__(self, adapters: AdaptersMap) -> None:
-        self.adapters = adapters
-
-
-_ADAPTERS = _adapters()
-
-
-class PostgresqlAnswer:
-    """The answer to a statement, as sqlite3.Cursor; read once."""
-
-    def __init__(self, result: "pq.abc.PGresult") -> None:
-        self._result = result
-
-    @property
-    def rowcount(self) -> int:
-        """Number of changed rows."""
-        return self._result.command_tuples or 0
-
-    @property
-    def lastrowid(self) -> int | None:
-        """The `seq` that an INSERT by position returned."""
-        value = self._result.get_value(0, 0)
-        return None if value is None else int(value)
-
-    def fetchone(self) -> TupleRow | None:
-        """Return the first row, or None."""
-        rows = self._rows(min(1, self._result.ntuples))
-        return rows[0] if rows else None
-
-    def fetchall(self) -> list[TupleRow]:
-        """Return all rows."""
-        return self._rows(self._result.ntuples)
-
-    def __iter__(self) -> Any:
-        return iter(self.fetchall())
-
-    def _rows(self, count: int) -> list[TupleRow]:
-        if not count:
-            return []
-        result = self._result
-        names = tuple(result.fname(place) or b"" for place in range(result.nfields))
-        transformer = Transformer(_ADAPTERS)
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, count, _row_type(names))
+    name: bytes
+    columns: Columns | None = None
 
 
 class PostgresqlConnection:
@@ -159,10 +77,14 @@ class PostgresqlConnection:
         self._pgconn = session.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
-        self._sent: deque[str] = deque()
-        """The commands that aren't answered yet; empty ones are synchronizations."""
+        self._sent: deque[tuple[str, PostgresqlAnswer | None]] = deque()
+        """The commands that aren't answered yet, and what waits for them; empty ones are synchronizations."""
+        self._unanswered = 0
+        """The statements among them, without those that begin and end transactions and savepoints."""
+        self._forgotten = 0
+        """The first of the commands whose errors nobody hears of."""
         self._uses: dict[str, int] = {}
-        self._prepared: dict[str, bytes] = {}
+        self._prepared: dict[str, _Prepared] = {}
         self._numbers = count()
         self._poll = select.poll()
         self._poll.register(self._pgconn.socket, select.POLLIN)
@@ -170,28 +92,39 @@ class PostgresqlConnection:
     # --- statements --------------------------------------------------------------------------------------------------
 
     def execute(self, sql: str, parameters: Mapping[str, Value] | Sequence[Value] = (), /) -> Any:
-        """Run a statement, whose parameters are `:name` or `?`, and wait for its answer.
+        """Send a statement, whose parameters are `:name` or `?`.
 
-        Raises:
+        Reading its answer waits for it; one outside a transaction is waited for at once. Raises, then or later:
             DatabaseFailed: The server is lost or can't do it now.
             psycopg.Error: The statement is wrong, or breaks a constraint.
 
         """
         if self._control(sql):
             return None
-        self._send(sql, translate(sql), parameters)
-        result = self._answers()
-        assert result is not None, "a statement has an answer"
-        return PostgresqlAnswer(result)
+        answer = PostgresqlAnswer(self, sql)
+        self._send(sql, translate(sql), parameters, answer)
+        if not self.in_transaction:
+            self.wait()
+        return answer
 
     def executemany(self, sql: str, parameters: Iterable[Mapping[str, Value]], /) -> None:
-        """Run a statement once for each set of parameters; they travel together."""
+        """Send a statement once for each set of parameters."""
         statement = translate(sql)
-        for number, each in enumerate(parameters, 1):
+        for each in parameters:
             self._send(sql, statement, each)
-            if number % _MOST_UNANSWERED == 0:
-                self._answers()
+
+    def wait(self) -> None:
+        """Wait until every statement is answered. Raises the first error among them, as `execute` does."""
         self._answers()
+
+    def columns(self, sql: str, result: "pq.abc.PGresult") -> Columns:
+        """Return the columns of an answer to a statement; of one that comes again and again they are kept."""
+        prepared = self._prepared.get(sql)
+        if prepared is None:
+            return Columns(result)
+        if prepared.columns is None:
+            prepared.columns = Columns(result)
+        return prepared.columns
 
     def is_alive(self) -> bool:
         """Tell whether the session still seems to be there, without asking the server."""
@@ -211,6 +144,10 @@ class PostgresqlConnection:
     def _control(self, sql: str) -> bool:
         """Begin or end a transaction or a savepoint, if this does so; only a COMMIT is waited for."""
         if sql in _SAVEPOINTS:
+            if sql == _RELEASE and self._unanswered:
+                self._answers()
+            elif sql == _ROLL_BACK_UNIT:
+                self._forget()
             self._send_control(sql)
         elif statements := _BEGIN.get(sql):
             self.in_transaction = True
@@ -226,15 +163,19 @@ class PostgresqlConnection:
 
     def _commit(self) -> None:
         """Commit and wait until it is durable. Raises DatabaseFailed if nothing was stored."""
+        if self._transaction is None:
+            self._answers()  # its number, without which nobody could be asked for the outcome
         self.in_transaction = False
         self._send_control("COMMIT")
         transaction, self._transaction = self._transaction, None
         try:
             with self._within(_COMMIT_SECONDS):
                 result = self._answers()
-        except DatabaseFailed:
+        except BaseException:  # passed on  # a loop's boundary
             if self.is_lost and transaction is not None and self._was_committed(transaction):
                 return
+            self.in_transaction = not self.is_lost
+            self._roll_back()
             raise
         if result is None or result.command_status != b"COMMIT":
             raise DatabaseFailed("the database failed: the server undid the transaction")
@@ -242,27 +183,44 @@ class PostgresqlConnection:
     def _roll_back(self) -> None:
         if self.in_transaction:
             self.in_transaction = False
+            self._forget()
             self._send_control("ROLLBACK")
             self._synchronize()
+
+    def _forget(self) -> None:
+        """Let nobody hear of errors of what was sent: it is undone. An error among it must not skip what undoes it."""
+        if self._unanswered:
+            self._synchronize()
+            self._unanswered = 0
+        self._forgotten = len(self._sent)
 
     # --- the pipeline ------------------------------------------------------------------------------------------------
 
     def _send_control(self, sql: str) -> None:
         self._pq(self._pgconn.send_query_params, sql.encode(), None)
-        self._sent.append(sql)
+        self._sent.append((sql, None))
 
-    def _send(self, sql: str, statement: Statement, parameters: Mapping[str, Value] | Sequence[Value]) -> None:
+    def _send(
+        self,
+        sql: str,
+        statement: Statement,
+        parameters: Mapping[str, Value] | Sequence[Value],
+        answer: PostgresqlAnswer | None = None,
+    ) -> None:
         values = statement.values(parameters)
-        name = self._prepared.get(sql)
-        if name is None and self._is_worth_preparing(sql):
-            name = self._prepared[sql] = b"s%d" % next(self._numbers)
-            self._pq(self._pgconn.send_prepare, name, statement.text)
-            self._sent.append(_PREPARE + sql)
-        if name is None:
+        if self._unanswered >= _MOST_UNANSWERED:
+            self._answers()
+        prepared = self._prepared.get(sql)
+        if prepared is None and self._is_worth_preparing(sql):
+            prepared = self._prepared[sql] = _Prepared(b"s%d" % next(self._numbers))
+            self._pq(self._pgconn.send_prepare, prepared.name, statement.text)
+            self._sent.append((_PREPARE + sql, None))
+        if prepared is None:
             self._pq(self._pgconn.send_query_params, statement.text, values)
         else:
-            self._pq(self._pgconn.send_query_prepared, name, values)
-        self._sent.append(sql)
+            self._pq(self._pgconn.send_query_prepared, prepared.name, values)
+        self._sent.append((sql, answer))
+        self._unanswered += 1
 
     def _is_worth_preparing(self, sql: str) -> bool:
         """Tell whether a statement comes for the second time; lists of parameters have many lengths."""
@@ -276,7 +234,7 @@ class PostgresqlConnection:
     def _synchronize(self) -> None:
         """Send what is waiting to be sent."""
         self._pq(self._pgconn.pipeline_sync)
-        self._sent.append(_SYNC)
+        self._sent.append((_SYNC, None))
         while self._pq(self._pgconn.flush):
             self._wait(select.POLLIN | select.POLLOUT)
             self._pq(self._pgconn.consume_input)
@@ -284,24 +242,29 @@ class PostgresqlConnection:
     def _answers(self) -> "pq.abc.PGresult | None":
         """Read all answers, and return the last. Raises the first error among them."""
         self._synchronize()
+        self._unanswered = 0
         last: pq.abc.PGresult | None = None
         failed: tuple[str, psycopg.Error] | None = None
         while self._sent:
-            sql = self._sent.popleft()
+            sql, answer = self._sent.popleft()
+            is_forgotten = self._forgotten > 0
+            self._forgotten -= is_forgotten
             result = self._next()
             if sql == _SYNC:
                 continue
             if result is None:
                 raise self._lose(psycopg.OperationalError("the connection is lost"))
             self._next()  # None, after each command
-            if result.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
+            if result.status in _OK:
                 last = result
-                if sql == _TRANSACTION:
+                if answer is not None:
+                    answer.given = result
+                elif sql == _TRANSACTION:
                     self._transaction = (result.get_value(0, 0) or b"").decode()
                 continue
             if sql.startswith(_PREPARE):
                 self._prepared.pop(sql.removeprefix(_PREPARE), None)
-            if failed is None:
+            if failed is None and not is_forgotten:
                 failed = sql, errors.error_from_result(result)
         if failed is not None:
             raise self._failure(*failed)
@@ -315,10 +278,13 @@ class PostgresqlConnection:
         return as_failure(error, writes=self._writes)
 
     def _next(self) -> "pq.abc.PGresult | None":
-        while self._pgconn.is_busy():
-            self._wait(select.POLLIN)
-            self._pq(self._pgconn.consume_input)
-        result: pq.abc.PGresult | None = self._pq(self._pgconn.get_result)
+        try:
+            while self._pgconn.is_busy():
+                self._wait(select.POLLIN)
+                self._pgconn.consume_input()
+            result: pq.abc.PGresult | None = self._pgconn.get_result()
+        except psycopg.Error as error:
+            raise self._lose(error) from error
         return result
 
     def confirm(self, seconds: float) -> None:

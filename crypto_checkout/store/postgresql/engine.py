@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -14,12 +15,14 @@ from crypto_checkout.store.group_commit import Group, QueuedUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql.company import Company
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
+from crypto_checkout.store.postgresql.reading import QuickRead, QuickReads, read
 from crypto_checkout.store.postgresql.session import ServingSession, open_connection
-from crypto_checkout.store.units import ReadUnit, call
+from crypto_checkout.store.units import ReadUnit
 
 T = TypeVar("T")
 
 _READERS = 4
+_MOST_TOGETHER = 16
 _LOOK_EVERY_SECONDS = 0.25
 _MOST_SECONDS_BETWEEN_LOOKS = 0.75
 _RETRY_SECONDS = 0.5
@@ -37,10 +40,14 @@ class _Worker:
         self._connection: PostgresqlConnection | None = None
         self._refused: tuple[float, DatabaseFailed] | None = None
 
+    def start(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Start a function of this worker on its thread."""
+        self._started += 1
+        return asyncio.get_running_loop().run_in_executor(self._thread, partial(self._counted, work, *arguments))
+
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run a function of this worker on its thread, which finishes it even if the caller is cancelled."""
-        self._started += 1
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._counted, work, *arguments))
+        return await self.start(work, *arguments)
 
     def waiting(self) -> int:
         """Return how many functions run or wait."""
@@ -85,6 +92,7 @@ class PostgresqlEngine:
             _Worker(partial(open_connection, server, "reader", writes=False), f"reader {number}")
             for number in range(_READERS)
         ]
+        self._quick: list[QuickRead[Any]] = []
         self._commits = 0  # changed by the writer's thread only
         self._changes = 0
         self._snapshot = ""
@@ -117,10 +125,27 @@ class PostgresqlEngine:
         await self._writer.run(self._finish, group)
 
     async def read(self, work: Callable[[ReadUnit], T], clock: Clock, *, quick: bool) -> T:
-        """Run a unit in one snapshot on a reader's thread. One whose session was lost before runs again."""
-        del quick
-        reader = min(self._readers, key=_Worker.waiting)
-        return await reader.run(_read, work, clock)
+        """Run a unit in one snapshot on a reader's thread. One whose session was lost before runs again.
+
+        Quick ones that come in the same turn of the event loop share the way to a thread, and a snapshot.
+        """
+        if not quick:
+            return await self._reader().run(_read, work, clock)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._quick.append(QuickRead(work, clock, future))
+        if len(self._quick) == 1:
+            asyncio.get_running_loop().call_soon(self._send_quick, context=Context())
+        return await future
+
+    def _send_quick(self) -> None:
+        """Send the quick units that are there to readers, some together."""
+        for start in range(0, len(self._quick), _MOST_TOGETHER):
+            together = QuickReads(self._quick[start : start + _MOST_TOGETHER])
+            self._reader().start(_read_together, together).add_done_callback(together.answer)
+        self._quick = []
+
+    def _reader(self) -> _Worker:
+        return min(self._readers, key=_Worker.waiting)
 
     def version(self) -> int | None:
         """Return a number that every commit of this process changes at once, and those of commands within a second.
@@ -144,6 +169,7 @@ class PostgresqlEngine:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
+        self._send_quick()
         for worker in (*self._readers, self._writer):
             await worker.close()
 
@@ -156,10 +182,10 @@ class PostgresqlEngine:
             group.fail(error)
             return
         try:
-            if self._company is None:
-                group.finish(connection)
-            else:
-                group.finish(connection, self._company.tell)
+            others = () if self._company is None else (self._company.tell,)
+            if group.is_quick:
+                group.finish_together(connection, *others)
+            group.finish(connection, *others)
         finally:
             self._commits += 1
 
@@ -171,9 +197,8 @@ class PostgresqlEngine:
                 await self._look()
 
     async def _look(self) -> None:
-        reader = min(self._readers, key=_Worker.waiting)
         started = time.monotonic()
-        snapshot = await reader.run(_snapshot)
+        snapshot = await self._reader().run(_snapshot)
         if snapshot != self._snapshot:
             self._snapshot = snapshot
             self._changes += 1
@@ -185,19 +210,8 @@ def _snapshot(worker: _Worker) -> str:
 
 
 def _read(worker: _Worker, work: Callable[[ReadUnit], T], clock: Clock) -> T:
-    connection = worker.connection()
-    try:
-        return _run(connection, work, clock)
-    except DatabaseFailed:
-        if not connection.is_lost:
-            raise
-    return _run(worker.connection(), work, clock)
+    return read(worker.connection, work, clock)
 
 
-def _run(connection: PostgresqlConnection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
-    try:
-        connection.execute("BEGIN")
-        return call(work, ReadUnit(connection, clock()))
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+def _read_together(worker: _Worker, together: QuickReads) -> None:
+    together.run(worker.connection)

@@ -59,7 +59,10 @@ class Statement:
         """Return the parameters as the server reads them: texts, whose types follow from where they are."""
         given: Any = parameters
         ordered = given if self.names is None else [given[name] for name in self.names]
-        return [_text(value) for value in ordered]
+        return [
+            value.encode() if type(value) is str and "\0" not in value else None if value is None else _text(value)
+            for value in ordered
+        ]
 
 
 @lru_cache(maxsize=4096)
@@ -86,12 +89,10 @@ def translate(sql: str) -> Statement:
     return Statement(text.encode(), None if places else tuple(names))
 
 
-def _text(value: Value) -> bytes | None:
+def _text(value: str | int | bytes) -> bytes:
     """Return a value as text. PostgreSQL's texts can't hold the character NUL: its replacement is stored."""
-    if value is None:
-        return None
     if isinstance(value, str):
-        return (value.replace("\0", "\ufffd") if "\0" in value else value).encode()
+        return value.replace("\0", "\ufffd").encode()
     if isinstance(value, bytes):
         return b"\\x" + value.hex().encode()
     return b"%d" % value

@@ -50,7 +50,7 @@ class DueDelivery:
 def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
     """Queue an event for an endpoint, due at once."""
     now = unit.now_text
-    unit.insert(
+    unit.put(
         """
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
         VALUES (?, ?, 'pending', ?, ?, ?)

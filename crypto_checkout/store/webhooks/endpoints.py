@@ -73,7 +73,7 @@ def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
 
 def subscribed(unit: ReadUnit, livemode: bool, event_type: str) -> list[str]:
     """Return the ids of the active endpoints of a mode that receive events of a type."""
-    rows = unit.all(
+    rows = unit.lookup(
         "SELECT id, events FROM webhook_endpoints WHERE livemode = :livemode AND active = 1",
         {"livemode": int(livemode)},
     )

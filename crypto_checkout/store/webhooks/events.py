@@ -23,26 +23,39 @@ class EventFilter:
     created_after: datetime | None = None
 
 
+_INSERT = "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+
+
 def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
     """Store an event with its body; return its `seq`."""
-    return unit.insert(
-        "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (event.id, int(event.livemode), event.type, resource_id, body, moments.to_text(event.created_at)),
-    )
+    return unit.insert(_INSERT, _values(event, resource_id, body))
+
+
+def put(unit: WriteUnit, event: Event, resource_id: str, body: str) -> None:
+    """Store an event with its body, without waiting for anything."""
+    unit.put(_INSERT, _values(event, resource_id, body))
+
+
+def _values(event: Event, resource_id: str, body: str) -> tuple[str | int, ...]:
+    return event.id, int(event.livemode), event.type, resource_id, body, moments.to_text(event.created_at)
 
 
 def newest_at(unit: ReadUnit) -> datetime | None:
-    """Return the latest time at which an event of either mode was recorded; a correct clock is never behind it."""
-    row = unit.one(
+    """Return the latest time at which an event of either mode was recorded; a correct clock is never behind it.
+
+    In a write, those of the transaction's other units may be missing.
+    """
+    (row,) = unit.lookup(
         """
         SELECT MAX(newest) FROM (
             SELECT MAX(created_at) AS newest FROM events WHERE livemode = 1
             UNION ALL
             SELECT MAX(created_at) FROM events WHERE livemode = 0
         ) AS of_each_mode
-        """
+        """,
+        may_be_older=True,
     )
-    return None if row is None else moments.from_optional_text(row[0])
+    return moments.from_optional_text(row[0])
 
 
 def type_of(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:

@@ -116,6 +116,7 @@ async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_reco
         with closing(open_connection(made, "writer", writes=True)) as writer:
             writer.execute("BEGIN IMMEDIATE")
             writer.execute("INSERT INTO wallets (wallet_id, next_index) VALUES ('lost', 1)")
+            writer.wait()
             number = int(writer._transaction or 0)
             own_server.stop(kill=True)
             own_server.start()

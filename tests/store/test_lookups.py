@@ -1,0 +1,72 @@
+"""Answers that units of one transaction share."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.migrate import migrate
+
+LABEL = "SELECT label FROM wallets WHERE wallet_id = :wallet_id"
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    path = tmp_path / "checkout.db"
+    migrate(path)
+    async with await Database.open(path, lambda: datetime.now(UTC)) as opened:
+        await opened.write(
+            lambda unit: unit.put("INSERT INTO wallets (wallet_id, next_index, label) VALUES ('w', 0, 'old')")
+        )
+        yield opened
+
+
+def label(unit: ReadUnit) -> Any:
+    (row,) = unit.lookup(LABEL, {"wallet_id": "w"})
+    return row["label"]
+
+
+def older_label(unit: ReadUnit) -> Any:
+    (row,) = unit.lookup(LABEL, {"wallet_id": "w"}, may_be_older=True)
+    return row["label"]
+
+
+def rename(unit: WriteUnit) -> str:
+    unit.run("UPDATE wallets SET label = 'new'")
+    return "renamed"
+
+
+def fail(unit: WriteUnit) -> None:
+    unit.run("UPDATE wallets SET label = 'undone'")
+    assert label(unit) == "undone"
+    raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_change_by_another_unit_is_seen(db: Database, quick: bool) -> None:
+    works: list[Any] = [label, rename, label]
+    assert await asyncio.gather(*(db.write(each, quick=quick) for each in works)) == ["old", "renamed", "new"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_what_an_undone_unit_saw_is_forgotten(db: Database, quick: bool) -> None:
+    works: list[Any] = [fail, label]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
+    assert outcomes[1] == "old"
+
+
+async def test_where_it_may_be_older_the_transaction_asks_once(db: Database) -> None:
+    works: list[Any] = [older_label, rename, older_label]
+    outcomes = await asyncio.gather(*(db.write(each, quick=True) for each in works))
+    assert outcomes == ["old", "renamed", "old"]
+    assert await db.write(older_label, quick=True) == "new"
+
+
+async def test_a_read_sees_what_was_committed_before_it(db: Database) -> None:
+    assert await db.read(label, quick=True) == "old"
+    await db.write(rename, quick=True)
+    assert await asyncio.gather(*(db.read(label, quick=True) for _ in range(3))) == ["new"] * 3
