@@ -66,9 +66,24 @@ async def test_branding_is_tried_on_a_sample_page_that_runs_nothing_and_may_be_f
     assert "#a01c5e" in colors.text
 
 
+async def test_the_address_for_receipts_keeps_its_lines_and_one_in_use_is_no_change(tmp_path: Path) -> None:
+    in_use = {"address": "12 Mill Lane\nYork", "tax_number": "VAT GB123456789"}
+    async with open_app(tmp_path, branding=in_use) as app:
+        owner = await signed_in(app)
+        shown_now = html.unescape((await owner.get("/test/settings/shop")).text)
+        assert "12 Mill Lane\nYork</textarea>" in shown_now
+        same = await owner.post("/test/settings/shop", data={**in_use, "address": "12 Mill Lane\r\nYork\r\n"})
+        assert "there is nothing to change" in same.text
+        moved = await owner.post("/test/settings/shop", data={**in_use, "address": "1 Low Street\r\nLeeds"})
+        assert 'address = "1 Low Street\\nLeeds"' in html.unescape(moved.text)
+        assert "tax_number" not in html.unescape(moved.text).partition('id="toml"')[2].partition("</pre>")[0]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("address", "a\n" * 9),
+        ("tax_number", "a" * 81),
         ("color", "red"),
         ("color", "#12345g"),
         ("support_email", "nobody"),
@@ -89,7 +104,7 @@ async def test_branding_that_the_configuration_would_refuse_is_refused_here(
     assert answer.status_code == 400
     assert f'id="{field}-wrong"' in answer.text
     assert 'id="toml"' not in answer.text
-    if field != "name":  # which is cut
+    if field not in {"name", "tax_number"}:  # which are cut
         assert (await owner.get("/test/settings/shop/sample", params={field: value})).status_code == 404
 
 

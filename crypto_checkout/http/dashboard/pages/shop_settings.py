@@ -13,8 +13,18 @@ from crypto_checkout.services.reporting import config_snippets
 
 PATH = "/settings/shop"
 
-_FIELDS = {"name": 80, "color": 7, "logo": 500, "support_email": 254, "support_url": 2_000, "terms_url": 2_000}
+_FIELDS = {
+    "name": 80,
+    "color": 7,
+    "logo": 500,
+    "support_email": 254,
+    "support_url": 2_000,
+    "terms_url": 2_000,
+    "address": 700,
+    "tax_number": 80,
+}
 """The keys of the configuration, and the most characters of each."""
+_IN_LINES = "address"
 
 _FRAMED = {
     "Content-Security-Policy": (
@@ -38,9 +48,7 @@ async def show(request: DashboardRequest) -> Response:
 
 async def preview(request: DashboardRequest) -> Response:
     """Show other branding on a sample page, and the lines for it."""
-    for name, most in _FIELDS.items():
-        request.form.text(name, most, optional=True)
-    values = {name: request.form.value(name).strip() for name in _FIELDS}
+    values = _values(request.form)
     problems = request.services.shop_sample.problems(values)
     request.form.errors.update({name: sentence(problem) for name, problem in problems.items()})
     if not request.form.is_valid:
@@ -77,8 +85,16 @@ async def sample_logo(request: DashboardRequest) -> Response:
 
 
 def _queried(request: DashboardRequest) -> Mapping[str, str]:
-    form = Form({name: [value] for name, value in request.query_params.items()})
-    return {name: form.text(name, most, optional=True)[:most] for name, most in _FIELDS.items()}
+    values = _values(Form({name: [value] for name, value in request.query_params.items()}))
+    return {name: value[: _FIELDS[name]] for name, value in values.items()}
+
+
+def _values(form: Form) -> Mapping[str, str]:
+    # Browsers send the ends of lines as CR LF.
+    return {
+        name: "\n".join(form.text(name, most, optional=True, lines=name == _IN_LINES).splitlines())
+        for name, most in _FIELDS.items()
+    }
 
 
 def _page(
