@@ -77,6 +77,17 @@ async def test_a_link_takes_several_coins(app: App, owner: httpx.AsyncClient) ->
     assert (f"{link['chainId']}:{link['asset']}", link["assets"]) == (coins[0], None)
 
 
+async def test_a_new_link_begins_with_the_currency_and_coins_of_the_newest(owner: httpx.AsyncClient) -> None:
+    page = (await owner.get("/test/links/new")).text
+    assert re.search(r'name="currency" value="USD"', page)
+    coins = re.findall(r'name="coins" value="([^"]+)"', page)
+    await owner.post("/test/links", data={**FORM, "currency": "EUR", "coins": coins[1:]})
+    page = (await owner.get("/test/links/new")).text
+    assert re.search(r'name="currency" value="EUR"', page)
+    assert re.findall(r'name="coins" value="([^"]+)" checked', page) == coins[1:]
+    assert FORM["title"] not in page
+
+
 async def test_saving_a_form_as_it_stands_changes_nothing(app: App, owner: httpx.AsyncClient) -> None:
     notes_of_a_program = {"a = b": "two\nlines \\ and more ", " c": "", "d\\": "=="}
     before = await made(

@@ -16,6 +16,7 @@ from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
+from crypto_checkout.http.dashboard.pages import link_form
 from crypto_checkout.services.checkout.links import LinkRequest
 from crypto_checkout.services.checkout.sessions import SessionRequest
 from crypto_checkout.services.webhooks.endpoints import EndpointRequest
@@ -116,7 +117,7 @@ _STEPS = {
     ),
     SetupStep.ALERTS: _Words(
         "Turn on alerts",
-        "Get an email when something needs you, such as an underpaid order, and check that it arrives.",
+        "Get an email when something needs attention, such as an underpaid order, and check that it arrives.",
         "Set up alerts",
         "/settings/alerts",
     ),
@@ -184,7 +185,14 @@ async def create_link(request: DashboardRequest) -> Response:
             link = await request.write(work, EventType.LINK_CREATED, detail=title)
         except CheckoutError as error:
             request.form.add_error(error)
-    return request.render("guide/link.html", status=200 if link else 400, link=link)
+    methods = request.services.checkout.payment_methods.of(request.livemode)
+    return request.render(
+        "guide/link.html",
+        status=200 if link else 400,
+        link=link,
+        usual=link_form.usual(methods) if link else "",
+        others=sum(len(chain.assets) for chain in methods.chains) > 1,
+    )
 
 
 async def new_webhook(request: DashboardRequest) -> Response:

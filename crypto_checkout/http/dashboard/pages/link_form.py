@@ -54,15 +54,18 @@ def note_refusal(request: DashboardRequest, error: CheckoutError) -> None:
         request.form.add_error(error, {error.param or "": link_price.field_of(error), "customFields": "metadata"})
 
 
-def context(request: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
-    """Return the template's context; a link provides the initial values."""
+def context(
+    request: DashboardRequest, link: LinkResource | None = None, *, like: LinkResource | None = None
+) -> dict[str, Any]:
+    """Return the template's context; a link provides the initial values, `like` only the currency and coins."""
     methods = request.services.checkout.payment_methods.of(request.livemode)
-    first = methods.chain(None)
+    before = link or like
     return {
         "link": link,
+        "currency": before["fiatCurrency"] if before else "USD",
         "coins": [(name, describe(methods, choice)) for name, choice in _choices_by_value(methods, link).items()],
-        "ticked": [_value(choice) for choice in link_choices(methods, link)] if link else [],
-        "usual": describe(methods, first.asset(None).choice),
+        "ticked": [_value(choice) for choice in link_choices(methods, before)] if before else [],
+        "usual": usual(methods),
         "metadata": metadata_form.to_lines(link["metadata"]) if link else "",
         "asked": link_questions.usual(link),
         "questions": link_questions.blocks(link),
@@ -81,6 +84,11 @@ def link_choices(methods: PaymentMethods, link: LinkResource) -> list[Choice]:
     chain = next((each for each in methods.chains if chain_id in {None, each.id}), None)
     native = chain.assets[0].symbol if chain else ""
     return [Choice(chain.id if chain else chain_id or 0, symbol or native)]
+
+
+def usual(methods: PaymentMethods) -> str:
+    """Return the coin of links that name none, like `ETH on Ethereum`."""
+    return describe(methods, methods.chain(None).asset(None).choice)
 
 
 def describe(methods: PaymentMethods, choice: Choice) -> str:

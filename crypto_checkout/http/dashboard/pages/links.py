@@ -14,6 +14,7 @@ from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import link_form
+from crypto_checkout.store.paging import Window
 
 PATH = "/links"
 
@@ -55,8 +56,9 @@ async def qr_code(request: DashboardRequest) -> Response:
 
 
 async def new(request: DashboardRequest) -> Response:
-    """Show the form for a new link."""
-    return request.render("links/form.html", **link_form.context(request))
+    """Show the form for a new link, with the currency and the coins of the newest one."""
+    newest = (await request.services.checkout.links.listed(request.livemode, None, Window(1))).items
+    return request.render("links/form.html", **link_form.context(request, like=newest[0] if newest else None))
 
 
 async def create(request: DashboardRequest) -> Response:
