@@ -1,8 +1,11 @@
 """The audit trail: its entries, and the actions that have no event type."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from crypto_checkout.core.rows import one_row_each
 
 
 class ActorKind(StrEnum):
@@ -40,6 +43,39 @@ class Action(StrEnum):
     REFUND_TRANSACTION_NAMED = "refund.transaction_named"
     CHAIN_REANCHORED = "chain.reanchored"
     SECRET_ROTATED = "webhook_endpoint.secret_rotated"  # noqa: S105 - the name of an action
+
+
+ACTIONS: Mapping[Action, str] = one_row_each(
+    "core.owner.audit.ACTIONS",
+    Action,
+    {
+        Action.SET_UP: "First password set",
+        Action.SIGNED_IN: "Signed in",
+        Action.SIGN_IN_REFUSED: "Sign-in refused",
+        Action.SIGNED_OUT: "Signed out",
+        Action.LOGINS_ENDED: "Logins ended",
+        Action.PASSWORD_CHANGED: "Password changed",
+        Action.PASSWORD_RESET: "Password reset",
+        Action.TOTP_SWITCHED_ON: "Second factor turned on",
+        Action.TOTP_SWITCHED_OFF: "Second factor turned off",
+        Action.RECOVERY_CODE_USED: "Recovery code used",
+        Action.RECOVERY_CODES_MADE: "Recovery codes created",
+        Action.ALERTS_TESTED: "Test alert sent",
+        Action.MAIL_TESTED: "Test mail sent",
+        Action.RECEIPT_SENT: "Receipt sent",
+        Action.SETUP_DISMISSED: "Setup dismissed",
+        Action.SETUP_RESUMED: "Setup resumed",
+        Action.BACKUP_ASKED: "Backup requested",
+        Action.BACKUP_DOWNLOADED: "Backup downloaded",
+        Action.ENDPOINT_TESTED: "Webhook tested",
+        Action.ENDPOINT_REPLAYED: "Webhook events sent again",
+        Action.WALLET_COMPARED: "Wallet confirmed",
+        Action.REFUND_TRANSACTION_NAMED: "Refund transaction entered",
+        Action.CHAIN_REANCHORED: "Stopped chain resumed",
+        Action.SECRET_ROTATED: "Webhook secret replaced",
+    },
+)
+"""The title of each action."""
 
 
 @dataclass(frozen=True, slots=True)

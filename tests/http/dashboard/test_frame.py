@@ -81,6 +81,8 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(app: App, owner
     assert "within a second" in said
     assert "within a second" not in (await owner.get("/test/api-keys")).text
     trail = (await owner.get("/test/settings/trail")).text
+    assert "First password set" in trail
+    assert "API key created" in trail
     assert "api_key.created" in trail
     assert "api_key.revoked" in trail
     assert trail.count(f"ak_{key_id}") == 2

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, STATUSES, Status
+from crypto_checkout.core.owner.audit import ACTIONS
 from crypto_checkout.core.public.render import is_dust
 from crypto_checkout.core.public.types import PaymentResource, SessionResource
 from crypto_checkout.core.public.webhook_types import DeliveryResource
@@ -31,6 +32,11 @@ _DELIVERIES: Mapping[str, Label] = {
     DeliveryStatus.ABANDONED: Label("Abandoned", "bad"),
 }
 
+_ACTIONS: Mapping[str, str] = {
+    **{action.value: title for action, title in ACTIONS.items()},
+    **{event.value: info.title for event, info in EVENTS.items()},
+}
+
 
 def of_session(session: SessionResource) -> Label:
     """Return the label of a session's status."""
@@ -55,6 +61,11 @@ def of_payment(session: SessionResource, payment: PaymentResource) -> Label:
 def of_event(event_type: str) -> str:
     """Return an event's title."""
     return EVENTS[EventType(event_type)].title
+
+
+def of_action(action: str) -> str:
+    """Return the title of an action of the audit trail: its own, or that of the event it is named after."""
+    return _ACTIONS.get(action, action)
 
 
 def of_delivery(delivery: DeliveryResource) -> Label:
