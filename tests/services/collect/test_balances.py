@@ -118,6 +118,8 @@ async def test_matched_unmatched_and_late_money_is_listed_with_its_address_and_a
     page = unescape((await (await signed_in(app)).get("/test/balances")).text)
     for text in (first["address"], first["addressPath"], "30.00 USD", "Balances"):
         assert text in page
+    worth = sum(Decimal(each["fiat"]["amount"]) for each in found["totals"])
+    assert f"All of it is worth <strong>{worth} USD</strong> now." in page
 
 
 async def test_what_a_reorg_takes_back_is_in_no_balance(api: httpx.AsyncClient) -> None:

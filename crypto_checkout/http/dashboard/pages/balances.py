@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from starlette.responses import Response
 
@@ -11,8 +12,10 @@ from crypto_checkout.core.collect import safe_file
 from crypto_checkout.core.collect.batches import CollectBatch
 from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.money import format_fiat
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import AmountResource
+from crypto_checkout.core.public.balances import BalanceTotalResource
+from crypto_checkout.core.public.types import AmountResource, FiatResource
 from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
@@ -55,6 +58,7 @@ async def index(request: DashboardRequest) -> Response:
     return request.render(
         "balances.html",
         totals=found.totals,
+        worth=_worth(found.totals),
         balances=found.page.items,
         reasons=_REASONS,
         choices=_CHOICES,
@@ -83,6 +87,18 @@ async def safe(request: DashboardRequest) -> Response:
                 },
             )
     raise ResourceNotFound("There is nothing to collect there at the moment.")
+
+
+def _worth(totals: Sequence[BalanceTotalResource]) -> FiatResource | None:
+    """Return the worth of several coins together; None if the price of one is unknown."""
+    values = [total["fiat"] for total in totals if total["fiat"] is not None]
+    if len(values) < max(2, len(totals)):
+        return None
+    currency = values[0]["currency"]
+    return {
+        "amount": format_fiat(sum((Decimal(each["amount"]) for each in values), Decimal()), currency),
+        "currency": currency,
+    }
 
 
 def _collecting(found: Balances) -> list[Collecting]:
