@@ -146,14 +146,14 @@ def _subject(digest: Digest) -> str:
         return "All clear" if cleared == 1 else f"All clear: {cleared} things"
     also = f", {cleared} all clear" if cleared else ""
     if raised == 1:
-        return f"{ISSUES[digest.raised[0].issue.kind].name} needs you{also}"
-    return f"{raised} things need you{also}"
+        return f"{ISSUES[digest.raised[0].issue.kind].name} needs attention{also}"
+    return f"{raised} things need attention{also}"
 
 
 def _text(digest: Digest, shop: Shop) -> Sequence[str]:
     lines: list[str] = []
     if digest.raised:
-        lines.append("This needs you:")
+        lines.append("This needs attention:")
         for alert in digest.raised[:MOST_LISTED]:
             lines += ["", *_paragraph(alert.issue, shop), f"  {alert.issue.advice}"]
         lines += _rest(len(digest.raised))

@@ -75,8 +75,8 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
     IssueKind,
     {
         # The payer may be sending the rest.
-        IssueKind.UNDERPAID: IssueInfo("An underpaid session", timedelta(minutes=15), is_dismissible=True),
-        IssueKind.OVERPAID: IssueInfo("An overpaid session", is_dismissible=True),
+        IssueKind.UNDERPAID: IssueInfo("An underpaid payment", timedelta(minutes=15), is_dismissible=True),
+        IssueKind.OVERPAID: IssueInfo("An overpaid payment", is_dismissible=True),
         IssueKind.FAILED: IssueInfo("A reversed payment", is_dismissible=True),
         IssueKind.LATE_PAYMENT: IssueInfo("A late payment", is_dismissible=True),
         IssueKind.UNMATCHED: IssueInfo("An unmatched payment", is_dismissible=True),

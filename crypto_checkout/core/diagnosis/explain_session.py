@@ -251,7 +251,7 @@ def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> F
                 _accept(session),
             )
         case Status.PAID_LATE:
-            sentence = f"Paid late: {received} received, part of it in the grace period; {reached}."
+            sentence = f"Paid late: {received} received, completed in the grace period; {reached}."
             return Finding(PaymentOutcome.COUNTED, Reason.IN_GRACE, sentence)
     if session.status_reason == ACCEPTED:
         sentence = f"Accepted: {received} received, {price} expected; {reached}."

@@ -88,7 +88,7 @@ OVER = {
         ("top_up", ["Paid"], "Paid: 0.01 ETH received on time", FULL, None),
         ("two_in_one_tx", ["Paid"], "Paid: 0.01 ETH received on time", FULL, None),
         ("reorged", ["Paid"], "Paid: 0.01 ETH received on time", FULL, None),
-        ("late", ["Paid late"], "Paid late: 0.01 ETH received, part of it in the grace period", FULL, None),
+        ("late", ["Paid late"], "Paid late: 0.01 ETH received, completed in the grace period", FULL, None),
         ("underpaid", ["Underpaid"], "Underpaid: 0.005 ETH of 0.01 ETH received, 0.005 ETH missing", HALF, "Accept…"),
         (
             "overpaid",

@@ -41,7 +41,7 @@ async def test_it_says_what_takes_the_room_and_what_can_be_done(tmp_path: Path) 
         shown = words((await owner.get(PAGE)).text)
     assert f"Version {__version__}" in shown
     assert "This server doesn’t look for newer versions." in shown
-    assert "When the disk will be full can be said after a week of measurements" in shown
+    assert "after a week of measurements, this page says when the disk will be full" in shown
     assert "Deleted after 90 days, as retention_days in [events] says." in shown
     assert "Attempts are deleted after 1 day, as attempts_retention_days in [webhooks] says, deliveries" in shown
     assert re.search(r"Copies made before upgrades and restores 900 kB \d+%", shown)

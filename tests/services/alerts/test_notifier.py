@@ -109,11 +109,11 @@ async def test_a_cause_is_mailed_once_and_once_more_when_it_is_over(db: Database
             clock.move(minutes=16)
         (mail,) = box.mails
         assert box.recipients == [[*TO]]
-        assert mail["Subject"] == "[Ada's books] An overpaid session needs you"
+        assert mail["Subject"] == "[Ada's books] An overpaid payment needs attention"
         assert (mail["From"], mail["To"], mail["Auto-Submitted"]) == (FROM, ", ".join(TO), "auto-generated")
         assert mail["Date"].datetime == START
         text = box.text()
-        assert "An overpaid session: Received 0.02 ETH, expected 0.01 ETH (1)." in text
+        assert "An overpaid payment: Received 0.02 ETH, expected 0.01 ETH (1)." in text
         assert "Since 2026-11-23 09:00 UTC. https://pay.example/dashboard/payments/cs_1" in text
         assert "Accept it." in text
         needs.issues = []
@@ -135,7 +135,7 @@ async def test_a_restart_repeats_nothing_and_opens_no_flood(db: Database) -> Non
         assert len(box.mails) == 1
         clock.move(minutes=15)
         await notifier(db, needs, [mail_channel(box, clock)], clock).turn()
-        assert [mail["Subject"] for mail in box.mails[1:]] == ["[Ada's books] 6 things need you"]
+        assert [mail["Subject"] for mail in box.mails[1:]] == ["[Ada's books] 6 things need attention"]
         assert "(1)" not in box.text()
 
 
@@ -148,7 +148,7 @@ async def test_a_thousand_causes_are_one_mail_of_some_length(db: Database) -> No
             await loop.turn()
             clock.move(minutes=1)
         (mail,) = box.mails
-        assert mail["Subject"] == "[Ada's books] 1000 things need you"
+        assert mail["Subject"] == "[Ada's books] 1000 things need attention"
         assert box.text().count("Accept it.") == MOST_LISTED
         assert "And 975 more: see the dashboard." in box.text()
 
@@ -207,7 +207,7 @@ async def test_an_alert_is_sent_although_the_database_takes_nothing(db: Database
             with pytest.raises(Exception, match="readonly"):
                 await loop.turn()
             clock.move(minutes=16)
-        assert [mail["Subject"] for mail in box.mails] == ["[Ada's books] The database needs you"]
+        assert [mail["Subject"] for mail in box.mails] == ["[Ada's books] The database needs attention"]
         await writer(db).execute("PRAGMA query_only = OFF")
         await loop.turn()
         assert [alert.notified for alert in (await db.read(store.by_cause)).values()] == [{"mail"}]
@@ -286,7 +286,7 @@ async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
             "url": "https://pay.example/dashboard/payments/cs_1",
         }
     ]
-    assert told["subject"] == "[Ada's books] An overpaid session needs you, 1 all clear"
+    assert told["subject"] == "[Ada's books] An overpaid payment needs attention, 1 all clear"
 
 
 async def test_a_webhook_into_a_private_network_is_refused() -> None:
@@ -379,7 +379,7 @@ async def test_an_underpaid_session_of_a_running_server_is_mailed(tmp_path: Path
         async with open_app(tmp_path, clock=clock, alerts=alerts, mail=server):
             await until(lambda: box.mails, "the mail")
     (mail,) = box.mails
-    assert mail["Subject"] == "[Crypto Checkout] An overpaid session needs you"
+    assert mail["Subject"] == "[Crypto Checkout] An overpaid payment needs attention"
     assert "(test mode): Received 0.02 ETH, expected 0.01 ETH (30.00 USD)." in box.text()
 
 
