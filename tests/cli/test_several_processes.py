@@ -1,5 +1,6 @@
 """Several real servers on one PostgreSQL database, each in a folder of its own, as behind a load balancer."""
 
+import re
 import shutil
 import threading
 import time
@@ -10,16 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.postgresql import PostgresqlServer
 from tests.support.receiver import Receiver
 from tests.support.server import KEY, Server, command
-from tests.support.waiting import wait_until
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
 LOCAL_WEBHOOKS = "[webhooks]\nallow_private_networks = true\n"
 WITHIN_SECONDS = 1.0
+PASSWORD = "a long password of the owner"
+TOKEN = re.compile(r"/set-up\?token=(\S+)")
 
 Start = Callable[..., Server]
 
@@ -183,6 +187,30 @@ def test_a_key_revoked_at_one_process_is_refused_by_all_within_a_second(servers:
         while (status := client.get("/checkout_sessions").status_code) == 200:
             assert time.monotonic() < until
         assert status == 401
+
+
+def test_the_dashboard_works_behind_a_balancer_that_sends_each_request_elsewhere(servers: list[Server]) -> None:
+    tokens = [TOKEN.findall(server.output)[0] for server in servers]
+    with httpx.Client(headers={"Accept": "text/html"}, trust_env=False, timeout=WAIT_SECONDS) as browser:
+
+        def ask(server: Server, method: str, path: str, **options: Any) -> httpx.Response:
+            origin = {"Origin": server.url}
+            return browser.request(method, f"{server.url}/dashboard{path}", headers=origin, **options)
+
+        one, two, three = servers
+        assert ask(two, "GET", "/set-up", params={"token": tokens[0]}).status_code == 200
+        passwords = {"password": PASSWORD, "again": PASSWORD}
+        assert ask(three, "POST", "/set-up", data={"token": tokens[0], **passwords}).status_code == 303
+        assert (
+            ask(two, "GET", "/set-up", params={"token": tokens[1]}).headers["location"].startswith("/dashboard/sign-in")
+        )
+        for server in servers:
+            assert ask(server, "GET", "/test/payments").status_code == 200, "the login is good everywhere"
+        one.api.post("/payment_links", json={"title": "Book", "fiatAmount": "5.00"})
+        assert "Book" in ask(two, "GET", "/test/links").text
+        assert ask(two, "POST", "/sign-out").status_code == 303
+        for server in servers:
+            assert ask(server, "GET", "/test/payments").status_code == 303, "and over everywhere"
 
 
 def test_a_process_with_another_secret_key_or_none_is_told_what_to_do(
