@@ -21,6 +21,8 @@ async def check(db: Database, *, accept_another: bool = False) -> None:
     folder's instead, and makes it if it is missing.
     """
     folder = db.path.parent
+    if accept_another and db.processes() > 1:
+        raise FatalError("Other processes serve this database with its present secret.key: stop them first.")
     known = await db.read(shared_key.name)
     if known is not None and not accept_another and secret_key.is_missing(folder):
         raise FatalError(f"{secret_key.path(folder)} is missing. {_advice(secret_key.path(folder))}")
