@@ -31,7 +31,7 @@ _PRICE = Decimal("10.00")
 _NAME = "Made by crypto-checkout trigger"
 _WAIT_SECONDS = 20.0
 _POLL_SECONDS = 0.1
-_REORG_BLOCKS = 4
+_REORG_DEPTHS = (4, 8, 16, 32, 64)
 _NOBODY = "0x00000000000000000000000000000000000decaf"
 _NOWHERE = "https://example.com/webhooks"
 
@@ -195,8 +195,12 @@ def _refund_session(client: "CheckoutClient") -> str:
 
 
 def _reorg_refund(client: "CheckoutClient") -> str:
+    """Pay a refund and replace its block: the fourth from the end, or deeper where blocks came meanwhile."""
     refund_id = _pay_refund(client)
-    client.test_helpers.reorg(depth=_REORG_BLOCKS)
+    for depth in _REORG_DEPTHS:
+        client.test_helpers.reorg(depth=depth)
+        if _reported(client, EventType.REFUND_REORGED, refund_id):
+            break
     return refund_id
 
 
@@ -258,8 +262,13 @@ def wait_for_event(client: "CheckoutClient", event_type: EventType, resource_id:
     """Return the id of the event, once it is in the log. Raises NotYet if it doesn't arrive."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
-        found = client.events.list(type=event_type.value, resource_id=resource_id, limit=1).page().data
-        if found:
-            return found[0]["id"]
+        if found := _reported(client, event_type, resource_id):
+            return found
         time.sleep(_POLL_SECONDS)
     raise NotYet(f"{resource_id} finished, but {event_type} was not reported within {_WAIT_SECONDS:g} s")
+
+
+def _reported(client: "CheckoutClient", event_type: EventType, resource_id: str) -> str | None:
+    """Return the id of the newest such event of a resource."""
+    found = client.events.list(type=event_type.value, resource_id=resource_id, limit=1).page().data
+    return found[0]["id"] if found else None

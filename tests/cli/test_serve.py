@@ -130,10 +130,17 @@ def test_a_second_start_shows_no_key_and_the_first_one_still_works(tmp_path: Pat
 
 
 def test_answers_on_a_kept_connection_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    """Nagle's algorithm holds the second half of an answer back until the first is acknowledged: 40 ms each time."""
+    """Nagle's algorithm holds the second half of an answer back until the first is acknowledged: 40 ms each time.
+
+    A busy machine may take longer now and then, and not each time.
+    """
     with Server(tmp_path) as server:
-        seconds = [server.api.get("/checkout_sessions").elapsed.total_seconds() for _ in range(20)]
-    assert min(seconds[1:]) < 0.035
+        server.api.get("/checkout_sessions")
+
+        def is_at_once() -> bool:
+            return server.api.get("/checkout_sessions").elapsed.total_seconds() < 0.035
+
+        server.wait_until(is_at_once, "answer at once")
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crypto_checkout.cli import main, trigger_events
+from crypto_checkout.client import CheckoutClient
 from crypto_checkout.core.webhooks.events import EventType
 from tests.support.server import Server
 
@@ -44,6 +45,19 @@ def test_an_event_happens_for_real(server: Server, trigger: Run, event_type: str
     event: dict[str, Any] = server.api.get(f"/events/{told['eventId']}").json()
     assert (event["type"], event["data"]["id"]) == (event_type, told["resourceId"])
     assert event["livemode"] is False
+
+
+def test_a_refund_is_reorged_however_many_blocks_came_meanwhile(trigger: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pay = trigger_events._pay_refund
+
+    def pay_slowly(client: CheckoutClient) -> str:
+        refund_id = pay(client)
+        client.test_helpers.mine(blocks=10)
+        return refund_id
+
+    monkeypatch.setattr(trigger_events, "_pay_refund", pay_slowly)
+    result = trigger("refund.reorged")
+    assert result.exit_code == 0, result.output
 
 
 def test_an_event_that_nothing_leads_to_is_refused(trigger: Run, monkeypatch: pytest.MonkeyPatch) -> None:

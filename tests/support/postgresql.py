@@ -29,6 +29,7 @@ from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import schema
 from crypto_checkout.store.secret_key import open_cipher
 from tests.support import server as our_server
+from tests.support.waiting import WAIT_SECONDS
 
 USER = "postgres"
 _TEMPLATE = "migrated"
@@ -41,7 +42,6 @@ _SETTINGS = {
     "full_page_writes": "off",
     "autovacuum": "off",
 }
-_START_SECONDS = 30
 
 
 def find() -> Path | None:
@@ -93,7 +93,7 @@ class PostgresqlServer:
             self._process = self._run(
                 subprocess.Popen, "postgres", "-D", "data", "-k", str(self.folder), *options, stdout=log, stderr=log
             )
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + WAIT_SECONDS
         while True:
             try:
                 psycopg.connect(self.url("postgres")).close()

@@ -10,10 +10,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _LOWEST_PRIORITY = 19
+_ENDS_WITHIN_SECONDS = 10.0
 
 
 async def run_slowly(work: Callable[[threading.Event], T], name: str) -> T:
-    """Return the result of work on a thread called `name`. Cancelling sets the event, at which the work should end."""
+    """Return the result of work on a thread called `name`.
+
+    Cancelling sets the event, at which the work should end, and waits until it has. A connection to the database that
+    the work has open would keep the last one, which closes next, from writing the log into the file.
+    """
     loop, stop = asyncio.get_running_loop(), threading.Event()
     result: asyncio.Future[T] = loop.create_future()
 
@@ -34,6 +39,10 @@ async def run_slowly(work: Callable[[threading.Event], T], name: str) -> T:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     try:
-        return await result
+        await asyncio.wait([result])
     finally:
         stop.set()
+        await asyncio.wait([result], timeout=_ENDS_WITHIN_SECONDS)  # longer only on a disk that hangs
+        if result.done():
+            result.exception()  # seen: where this was cancelled nobody asks for it
+    return result.result()
