@@ -4,11 +4,13 @@ Days are in UTC. A payment counts on the day of its block, for as long as it cou
 share of the session's price (`Session.fiat_minor`).
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.store.checkout import sessions
@@ -20,6 +22,7 @@ from crypto_checkout.store.refunds import refunds as refund_store
 log = get_logger("totals")
 
 _SESSIONS_AT_ONCE = 200
+_RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,23 @@ class Totals:
     async def catch_up(self) -> None:
         """Add payments recorded before totals existed, in small parts in the background."""
         counted = 0
-        while waiting := await self._db.read(partial(store.untallied, limit=_SESSIONS_AT_ONCE)):
-            await self._db.write(partial(_count, session_ids=waiting))
-            counted += len(waiting)
+        while (added := await self._add_some()) != 0:
+            if added is None:
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                counted += added
         if counted:
             log.info("old payments were added to the totals", sessions=counted)
+
+    async def _add_some(self) -> int | None:
+        """Add those of some sessions, and return their number; None if the database failed."""
+        try:
+            waiting = await self._db.read(partial(store.untallied, limit=_SESSIONS_AT_ONCE))
+            if waiting:
+                await self._db.write(partial(_count, session_ids=waiting))
+        except DatabaseFailed:
+            return None
+        return len(waiting)
 
 
 def _refunded(unit: ReadUnit, livemode: bool, first: date, last: date) -> Mapping[str, int]:

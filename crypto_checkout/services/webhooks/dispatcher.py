@@ -105,7 +105,7 @@ class Dispatcher:
         self._recording: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Deliver until cancelled. Attempts in flight are cancelled too, and are due again at the next start."""
+        """Deliver until cancelled. Attempts in flight are cancelled too, and are due again when it runs again."""
         try:
             failure = "deliveries could not be read"
             await every(_POLL_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
@@ -116,6 +116,7 @@ class Dispatcher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._in_flight, self._ended, self._recording = {}, [], None
 
     async def turn(self) -> float:
         """Start the deliveries that are due and fit; return the seconds until the next turn."""
@@ -199,7 +200,7 @@ class Dispatcher:
 
     def _release(self, *recorded: DueDelivery) -> None:
         for each in recorded:
-            del self._in_flight[each.seq]
+            self._in_flight.pop(each.seq, None)  # None: this has been ended and runs again
         self._woken.set()
 
     async def _record_ended(self) -> None:

@@ -33,12 +33,15 @@ class Endpoints:
     def __init__(self, *garbled: str) -> None:
         self.sent: list[str] = []
         self.garbled = set(garbled)
+        self.answer = asyncio.Event()
+        self.answer.set()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptOutcome:
         """Accept a delivery."""
         del url, body
         event_id = headers["webhook-id"]
         self.sent.append(event_id)
+        await self.answer.wait()
         excerpt = UNSTORABLE if event_id in self.garbled else "ok"
         return AttemptOutcome(200, None, None, 1, excerpt, None)
 
@@ -75,7 +78,12 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def dispatching(db: Database, sender: Endpoints) -> AsyncIterator[None]:
     """Deliver meanwhile."""
-    dispatcher = Dispatcher(
+    async with running(make_dispatcher(db, sender)):
+        yield
+
+
+def make_dispatcher(db: Database, sender: Endpoints) -> Dispatcher:
+    return Dispatcher(
         db,
         sender,
         Outbox(),
@@ -85,6 +93,11 @@ async def dispatching(db: Database, sender: Endpoints) -> AsyncIterator[None]:
         concurrency=CONCURRENCY,
         clock=lambda: NOW,
     )
+
+
+@asynccontextmanager
+async def running(dispatcher: Dispatcher) -> AsyncIterator[None]:
+    """Run it meanwhile."""
     task = asyncio.create_task(dispatcher.run())
     try:
         yield
@@ -142,6 +155,22 @@ async def test_an_attempt_that_can_not_be_recorded_keeps_no_other_from_it(db: Da
 
             await until(is_done, "record the others")
     assert [each for each in sender.sent if each != "evt_1"] == await recorded(db)
+
+
+async def test_what_was_under_way_when_it_ended_is_sent_when_it_runs_again(db: Database) -> None:
+    """A process may lead several times."""
+    sender = Endpoints()
+    dispatcher = make_dispatcher(db, sender)
+    sender.answer.clear()
+    async with running(dispatcher):
+        await until(lambda: sender.sent, "start one")
+    sender.answer.set()
+    async with running(dispatcher):
+
+        async def is_done() -> bool:
+            return len(await recorded(db)) == WAITING
+
+        await until(is_done, "record all")
 
 
 @pytest.mark.parametrize(
