@@ -18,12 +18,13 @@ import psycopg
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
-from crypto_checkout.store.postgresql.session import connect
+from crypto_checkout.store.postgresql.session import connect, cut_off_after
 from crypto_checkout.store.units import EngineConnection
 
 _CHANNEL = "crypto_checkout"
 _COUNT_EVERY_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
+_ANSWER_SECONDS = 10.0
 _JOINED = "joined"
 _MOST_BYTES = 7_500  # of the 8,000 that a notice may have
 _TELL = f"SELECT pg_notify('{_CHANNEL}', :text)"
@@ -74,9 +75,10 @@ class Company:
     def _run(self) -> None:
         while not self._is_over.is_set():
             with suppress(DatabaseFailed, FatalError, psycopg.Error), connect(self._server, "notices") as session:
-                session.execute(f"LISTEN {_CHANNEL}")
-                self._count(session)
-                session.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, json.dumps([self._name, f'["{_JOINED}"]'])))
+                with cut_off_after(_ANSWER_SECONDS, session):
+                    session.execute(f"LISTEN {_CHANNEL}")
+                    self._count(session)
+                    session.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, json.dumps([self._name, f'["{_JOINED}"]'])))
                 self._first.set()
                 self._listen(session)
             self._is_over.wait(_RETRY_SECONDS)
@@ -89,7 +91,8 @@ class Company:
                 is_new = self._pass_on(notice.payload) or is_new
             if is_new or time.monotonic() - counted_at >= _COUNT_EVERY_SECONDS:
                 counted_at = time.monotonic()
-                self._count(session)
+                with cut_off_after(_ANSWER_SECONDS, session):
+                    self._count(session)
 
     def _count(self, session: "psycopg.Connection[Any]") -> None:
         row = session.execute(_COUNT.encode()).fetchone()

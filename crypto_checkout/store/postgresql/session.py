@@ -2,8 +2,10 @@
 
 import os
 import socket
+import threading
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from crypto_checkout.store.postgresql.faults import as_failure
 OLDEST_VERSION = 150_000
 
 _CONNECT_SECONDS = 5
+_SET_UP_SECONDS = 10.0
 _CONFIRM_SECONDS = 10.0
 _OUTCOME_SECONDS = 10.0
 _ASK_AGAIN_SECONDS = 0.1
@@ -44,6 +47,12 @@ _SETTINGS = {
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
 }
+_SET = f"""
+SELECT
+    {", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())},
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END
+"""
+"""A lost commit would give an address out twice; a setting that waits for standbys too is left as it is."""
 
 
 def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
@@ -70,14 +79,10 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
     except psycopg.Error as error:
         raise as_failure(error, writes=True) from error
     try:
-        _check(server, session)
-        primary.refuse_earlier(server, session)
-        for setting, value in _SETTINGS.items():
-            session.execute("SELECT set_config(%s, %s, false)", (setting, value))
-        # A lost commit would give an address out twice; what waits for standbys too is left as it is.
-        session.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
+        with cut_off_after(_SET_UP_SECONDS, session):
+            _check(server, session)
+            primary.refuse_earlier(server, session)
+            session.execute(_SET.encode())
     except psycopg.Error as error:
         session.close()
         raise as_failure(error, writes=True) from error
@@ -87,6 +92,25 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
     return session
 
 
+@contextmanager
+def cut_off_after(seconds: float, session: "psycopg.Connection[Any]") -> Iterator[None]:
+    """End the session if what is done with it takes longer: psycopg waits for a server that hangs without an end."""
+    same = socket.socket(fileno=os.dup(session.fileno()))
+    timer = threading.Timer(seconds, _shut_down, (same,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        same.close()
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def open_connection(server: DatabaseServer, name: str, *, writes: bool) -> PostgresqlConnection:
     """Open a session for units of work. Raises as `connect` does."""
     return _connection(server, connect(server, name), writes=writes)
@@ -94,7 +118,8 @@ def open_connection(server: DatabaseServer, name: str, *, writes: bool) -> Postg
 
 def _connection(server: DatabaseServer, session: "psycopg.Connection[Any]", *, writes: bool) -> PostgresqlConnection:
     try:
-        life = primary.life(session)
+        with cut_off_after(_SET_UP_SECONDS, session):
+            life = primary.life(session)
     except psycopg.Error as error:
         session.close()
         raise as_failure(error, writes=True) from error
@@ -138,8 +163,9 @@ class ServingSession:
         """
         session = connect(self._server, "writer")
         try:
-            self._end_earlier(session)
-            session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (locks.SPACE, locks.SERVE))
+            with cut_off_after(_SET_UP_SECONDS, session):
+                self._end_earlier(session)
+                session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (locks.SPACE, locks.SERVE))
         except psycopg.errors.LockNotAvailable as error:
             session.close()
             raise FatalError(
