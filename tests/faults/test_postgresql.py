@@ -186,3 +186,10 @@ def test_faults_of_the_server_and_the_network_lose_nothing_and_repeat_nothing(sh
 def test_a_fault_that_lasts_loses_nothing_and_leaves_nobody_waiting(fault: str, shop: Shop) -> None:
     run_through(shop, [fault], 40)
     print(shop.settle())  # noqa: T201
+
+
+def test_it_ends_when_asked_although_the_network_hangs(shop: Shop) -> None:
+    with shop.storm.blowing():
+        shop.storm.wait_for_sales(2)
+    shop.network.hang()
+    assert shop.server.stop() == 0

@@ -23,6 +23,7 @@ from tests.support.anvil import Anvil
 from tests.support.receiver import Receiver
 from tests.support.server import Server
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB
+from tests.support.waiting import wait_until
 
 SHOPS = 3
 PATIENCE_SECONDS = 120
@@ -137,9 +138,15 @@ class Storm:
         assert len({each["address"] for each in stored.values()}) == len(stored), "an address was given out twice"
         orders = Counter(each["metadata"]["order"] for each in stored.values())
         assert not [name for name, times in orders.items() if times > 1], "an order was made twice"
-        server.wait_until(lambda: self._are_told(receiver, "session.created", stored), "tell of each session")
-        server.wait_until(
-            lambda: self.node.mine() > 0 and self._are_told(receiver, "session.paid", answered), "tell of each payment"
+        wait_until(
+            lambda: not untold(receiver, "session.created", stored),
+            "tell of each session",
+            output=lambda: f"{untold(receiver, 'session.created', stored)}\n{server.log}",
+        )
+        wait_until(
+            lambda: self.node.mine() > 0 and not untold(receiver, "session.paid", answered),
+            "tell of each payment",
+            output=lambda: f"{untold(receiver, 'session.paid', answered)}\n{server.log}",
         )
         for each in answered:
             found = api.get(f"/checkout_sessions/{each}").raise_for_status().json()
@@ -165,10 +172,6 @@ class Storm:
             "unanswered": self.answers.unanswered,
             "longest answer": round(self.answers.longest_seconds, 2),
         }
-
-    @staticmethod
-    def _are_told(receiver: Receiver, event: str, sessions: dict[str, Any]) -> bool:
-        return {each["data"]["id"] for each in receiver.events(event)} >= sessions.keys()
 
     def _pay(self, session: dict[str, Any]) -> None:
         with self._alone:
@@ -230,6 +233,11 @@ class Storm:
     def _follow_to_the_end(self, api: httpx.Client) -> None:
         while self._follow_one_page(api.request):
             pass
+
+
+def untold(receiver: Receiver, event: str, sessions: dict[str, Any]) -> set[str]:
+    """Return the sessions about which the shop has not been told."""
+    return sessions.keys() - {each["data"]["id"] for each in receiver.events(event)}
 
 
 def everything(api: httpx.Client, path: str) -> dict[str, dict[str, Any]]:
