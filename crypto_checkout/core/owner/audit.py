@@ -33,6 +33,7 @@ class Action(StrEnum):
     ALERTS_TESTED = "alerts.tested"
     MAIL_TESTED = "mail.tested"
     RECEIPT_SENT = "receipt.sent"
+    ATTENTION_DISMISSED = "attention.dismissed"
     SETUP_DISMISSED = "setup.dismissed"
     SETUP_RESUMED = "setup.resumed"
     BACKUP_ASKED = "backup.asked"
@@ -63,6 +64,7 @@ ACTIONS: Mapping[Action, str] = one_row_each(
         Action.ALERTS_TESTED: "Test alert sent",
         Action.MAIL_TESTED: "Test mail sent",
         Action.RECEIPT_SENT: "Receipt sent",
+        Action.ATTENTION_DISMISSED: "Issue dismissed",
         Action.SETUP_DISMISSED: "Setup dismissed",
         Action.SETUP_RESUMED: "Setup resumed",
         Action.BACKUP_ASKED: "Backup requested",

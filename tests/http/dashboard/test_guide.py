@@ -275,6 +275,8 @@ async def test_each_step_is_done_by_what_it_is_about_and_stays_done(owner: httpx
     link = await owner.post("/test/guide/link", data={"title": "Tea & cake", "amount": "4.50", "currency": "eur"})
     assert link.status_code == 200
     assert "/l/" in text_of(link.text, "link")
+    assert "It takes ETH on Sandbox" in link.text
+    assert re.search(r'/links/pl_\w+/edit">let payers choose among your coins', link.text)
     with Receiver() as shop:
         made = await owner.post("/test/guide/webhook", data={"url": shop.url})
         assert text_of(made.text, "secret").startswith("whsec_")

@@ -95,7 +95,7 @@ async def test_an_issue_is_shown_and_can_be_dismissed(timed: tuple[App, Clock]) 
     page = await look(client)
     assert "Dismissed." in page
     assert "All clear" in page
-    assert "attention.dismissed" in await look(client, "/test/settings/trail")
+    assert "Issue dismissed" in await look(client, "/test/settings/trail")
 
 
 def titles(page: str) -> list[str]:
@@ -113,6 +113,7 @@ async def test_issues_of_a_kind_are_one_group_with_its_number_and_sum(timed: tup
     await story(app, "overpaid")
     page = await look(client)
     assert titles(page) == ["1 overpaid 30.00 USD too much", "3 underpaid 1,030.00 USD + 50.00 EUR"]
+    assert '<a href="#attention">Needs attention</a>: 1 overpaid, 3 underpaid' in page
     assert 'href="/dashboard/test/payments?issue=underpaid"' in page
     listed = await look(client, "/test/payments", issue="underpaid")
     assert set(re.findall(r"/payments/(cs_\w+)\?", listed)) == set(

@@ -8,6 +8,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.alerts.groups import SESSION_KINDS
 from crypto_checkout.core.alerts.issues import DISMISSIBLE, IssueKind
 from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.owner.audit import Action
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import revenue
@@ -65,7 +66,7 @@ def _currency(request: DashboardRequest, currencies: list[str]) -> str:
 async def dismiss(request: DashboardRequest) -> Response:
     """Dismiss an issue that was settled elsewhere."""
     cause = request.form.text("cause")
-    await request.write(request.services.issues.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
+    await request.write(request.services.issues.dismiss(cause), Action.ATTENTION_DISMISSED, subject=lambda _: cause)
     return request.redirect("/", "Dismissed.")
 
 
@@ -79,7 +80,7 @@ async def dismiss_group(request: DashboardRequest) -> Response:
     if not request.form.is_valid:
         raise InvalidBody("There is no such kind of issue.", param="kind")
     work = request.services.issues.dismiss_group(request.livemode, IssueKind(kind), until)
-    count = await request.write(work, "attention.dismissed", subject=lambda _: kind, detail="all of a kind")
+    count = await request.write(work, Action.ATTENTION_DISMISSED, subject=lambda _: kind, detail="all of a kind")
     return request.redirect("/", f"{count:,} dismissed.")
 
 
