@@ -268,9 +268,9 @@ async def _records(parts: Parts) -> Records:
 
 def _is_led(database: DatabaseServer) -> bool:
     """Tell whether another process leads on a server's database."""
-    from crypto_checkout.store.postgresql.leadership import leader
+    from crypto_checkout.store.postgresql.leadership import processes
 
-    return leader(database) is not None
+    return processes(database)[0] is not None
 
 
 async def _wallet(parts: Parts, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:

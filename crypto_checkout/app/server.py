@@ -5,7 +5,7 @@ Nothing is opened before `open_server` is entered, and everything is closed when
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,18 +15,20 @@ from pathlib import Path
 from crypto_checkout import litestream
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
-from crypto_checkout.app.modes import open_modes
+from crypto_checkout.app.modes import Modes, open_modes
 from crypto_checkout.app.parts import Parts, Watches, backup_job, issuer, watches
 from crypto_checkout.app.urls import place
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.upkeep.leader import Standing
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.status import Tokens
 from crypto_checkout.program import own_command
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, Loop, RunningLoops
+from crypto_checkout.services.leading.board import Board, Sight
+from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, Loop, RunningLoops, who_leads
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner import shared_key
 from crypto_checkout.services.reporting.totals import Totals
@@ -49,7 +51,10 @@ from crypto_checkout.store.place import DatabaseServer
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server with its loops running: the web application, and the services that its welcome message reads."""
+    """A server with its loops running: the web application, and the services that its welcome message reads.
+
+    `standing` returns whether this process leads, and who does if not.
+    """
 
     web: Application
     db: Database
@@ -57,6 +62,7 @@ class RunningServer:
     payment_methods: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
     owner: OwnerServices
+    standing: Callable[[], Standing]
 
 
 @asynccontextmanager
@@ -94,7 +100,8 @@ async def open_server(
         parts = Parts(config, stack, db, outbox, clock, issuer(config, wake_mail))
         modes = await open_modes(parts)
         watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
-        issues = alerts.issues(parts, modes, watching)
+        board = Board(db, modes.watchers, _sight(modes), clock)
+        issues = alerts.issues(parts, modes, watching, board.sight)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
         alert_test = alerts.alert_test(config, sender, clock)
@@ -118,10 +125,20 @@ async def open_server(
         ]
         token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))
         tokens = Tokens(metrics_token, token)
-        leading = _leading(database, leading_loops, clock)
-        site = web.application(parts, modes, services, dashboard, tokens, loop_watch.longest_seconds)
+        leading = _leading(database, leading_loops, board, clock)
+        site = web.application(
+            parts,
+            modes,
+            services,
+            dashboard,
+            tokens,
+            loop_watch.longest_seconds,
+            lambda: who_leads(leading.standing),
+        )
         await stack.enter_async_context(_running(loops, leading))
-        yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)
+        yield RunningServer(
+            site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner, lambda: leading.standing
+        )
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -175,13 +192,24 @@ def _backups(parts: Parts) -> Backups:
     )
 
 
-def _leading(database: Path | DatabaseServer, loops: RunningLoops, clock: Clock) -> Leading | AlwaysLeading:
+def _sight(modes: Modes) -> Sight:
+    """Return what this process sees by itself of live mode's nodes."""
+    live = modes.live
+    return Sight() if live is None else Sight(live.providers, live.collecting, live.foreign_index)
+
+
+def _leading(
+    database: Path | DatabaseServer, loops: RunningLoops, board: Board, clock: Clock
+) -> Leading | AlwaysLeading:
     """Wire what runs the leader's loops: always on a file, which one process serves, and by turns on a server."""
     if isinstance(database, Path):
         return AlwaysLeading(loops)
     from crypto_checkout.store.postgresql.leadership import Candidacy
 
-    return Leading(Candidacy(database, clock), loops)
+    loops.add(board.run)
+    leading = Leading(Candidacy(database, clock), loops)
+    leading.on_turn(board.read)
+    return leading
 
 
 @asynccontextmanager

@@ -185,10 +185,11 @@ def application(
     dashboard: DashboardServices,
     tokens: status.Tokens,
     loop_stall: Callable[[], float],
+    leader: Callable[[], str],
 ) -> Application:
     """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages.
 
-    `loop_stall` returns the longest stall of late, in seconds.
+    `loop_stall` returns the longest stall of late, in seconds, `leader` who leads, in words.
     """
     checkout = pages.site(_checkout(parts, modes, services))
 
@@ -209,6 +210,7 @@ def application(
                 tokens,
                 is_public=_is_public(parts.config),
                 loop_stall=loop_stall,
+                leader=leader,
             ),
         ],
         clock=parts.clock,

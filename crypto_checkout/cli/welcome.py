@@ -35,12 +35,24 @@ async def welcome(config: "Config", server: "RunningServer", url: str, serving: 
         *await _wallet(config, server, dashboard),
         f"  owner    {dashboard}",
         f"  data     {shown_place(config)}",
+        *_leader(server),
         f"  settings {_settings(config)}",
         "",
         *await _set_up(config, server, url, dashboard),
         *_next_step(config, server, url, key, has_key=await _has_key(server)),
     ]
     click.echo("\n".join(lines))
+
+
+def _leader(server: "RunningServer") -> list[str]:
+    """Say which of the processes leads, where there can be several."""
+    standing = server.standing()
+    if standing.leader is None:
+        return []
+    leads = (
+        "this process" if standing.term is not None else f"{standing.leader.process}; this process answers beside it"
+    )
+    return [f"  leader   {leads}"]
 
 
 def _settings(config: "Config") -> str:

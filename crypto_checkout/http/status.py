@@ -31,12 +31,19 @@ class Tokens:
 
 
 def routes(
-    health: Readiness, issues: Issues, tokens: Tokens, *, is_public: bool, loop_stall: Callable[[], float]
+    health: Readiness,
+    issues: Issues,
+    tokens: Tokens,
+    *,
+    is_public: bool,
+    loop_stall: Callable[[], float],
+    leader: Callable[[], str],
 ) -> list[Route]:
     """Return the three routes. Metrics need their token; this machine doesn't, unless the server `is_public`.
 
     A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
     `/healthz` shows `doctor` its own request as it arrived, and `loop_stall`: the longest of late, in seconds.
+    `/readyz` says who the `leader` is, in words for anybody.
     """
     _show_counters()
 
@@ -51,7 +58,8 @@ def routes(
         is_ready = all(check.problem is None for check in checks)
         described = {check.name: check.problem or "ok" for check in checks}
         return JSONResponse(
-            {"status": "ready" if is_ready else "not ready", "checks": described}, 200 if is_ready else 503
+            {"status": "ready" if is_ready else "not ready", "leader": leader(), "checks": described},
+            200 if is_ready else 503,
         )
 
     async def show_metrics(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Several servers on one database: one leads, and another takes over when it is gone or silent."""
 
 import json
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.postgresql import PostgresqlServer
-from tests.support.server import Server
+from tests.support.server import Server, command, new_database
 from tests.support.waiting import wait_until
 
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
@@ -74,6 +75,48 @@ def test_a_leader_that_hangs_is_replaced_and_finds_out_when_it_goes_on(pair: tup
     assert leads(second)
     made = second.client(first.key).post("/checkout_sessions", json=PRICE)
     assert made.status_code == 201
+
+
+def ready(server: Server) -> tuple[int, str]:
+    """Return whether a server is ready, and who it says that leads."""
+    answer = server.client(None).get(f"{server.url}/readyz")
+    return answer.status_code, answer.json()["leader"]
+
+
+def metrics(server: Server) -> dict[str, str]:
+    lines = server.client(None).get(f"{server.url}/metrics").text.splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if line.startswith("checkout_leader"))
+
+
+def test_one_that_follows_is_ready_and_both_say_who_leads(pair: tuple[Server, Server]) -> None:
+    first, second = pair
+    second.wait_until(lambda: ready(second)[0] == 200, "know the chain")
+    assert (ready(first), ready(second)) == ((200, "this process"), (200, "another process"))
+    assert metrics(first) == {"checkout_leader": "1.0", "checkout_leader_term": "1.0"}
+    assert metrics(second) == {"checkout_leader": "0.0", "checkout_leader_term": "1.0"}
+    assert "  leader   this process\n" in first.output
+    assert re.search(r"  leader   \d+@\S+; this process answers beside it\n", second.output)
+
+
+def test_a_leader_hands_over_where_there_is_another_process(pair: tuple[Server, Server], tmp_path: Path) -> None:
+    first, second = pair
+    done = command(tmp_path / "first", "leader", "--hand-over")
+    assert done.returncode == 0, done.stderr
+    assert f"{second.process.pid}@" in done.stdout.splitlines()[0]
+    assert f"serves: {first.process.pid}@" in done.stdout.splitlines()[1]
+    second.wait_until(lambda: leads(second), "lead")
+    first.stop()
+    shown = json.loads(command(tmp_path / "first", "leader", "--json").stdout)
+    assert shown["leader"]["term"] == 2
+    assert len(shown["processes"]) == 1
+    refused = command(tmp_path / "first", "leader", "--hand-over")
+    assert (refused.returncode, "the only process that serves" in refused.stderr) == (1, True)
+
+
+def test_with_a_file_the_one_process_leads(tmp_path: Path) -> None:
+    new_database(tmp_path)
+    assert "the one process that serves it leads" in command(tmp_path, "leader").stdout
+    assert "no other to take over" in command(tmp_path, "leader", "--hand-over").stderr
 
 
 def test_a_server_that_ends_lets_the_other_lead_at_once(pair: tuple[Server, Server]) -> None:

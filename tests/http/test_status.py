@@ -36,7 +36,11 @@ async def test_a_server_that_runs_is_alive(app: App) -> None:
 async def test_a_server_that_can_work_is_ready(app: App) -> None:
     answer = await (await app.anybody(address="203.0.113.9")).get(READYZ)
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "checks": {"database": "ok", "descriptors": "ok", "chain 1337": "ok"}}
+    assert answer.json() == {
+        "status": "ready",
+        "leader": "this process",
+        "checks": {"database": "ok", "descriptors": "ok", "chain 1337": "ok"},
+    }
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -123,6 +127,7 @@ def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Se
         assert answer.status_code == 503
         assert answer.json() == {
             "status": "not ready",
+            "leader": "this process",
             "checks": {"database": "can't be written", "descriptors": "ok", "chain 1337": "ok"},
         }
         refused = api.post("/payment_links", json=LINK)

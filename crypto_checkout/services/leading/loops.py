@@ -37,14 +37,25 @@ class Election(Protocol):
         """Lead no more."""
 
 
+def who_leads(standing: Standing) -> str:
+    """Tell who leads, in words that reveal nothing internal."""
+    if standing.term is not None:
+        return "this process"
+    return "none" if standing.leader is None else "another process"
+
+
 class RunningLoops:
     """Loops that run together, and what is written once they have ended."""
 
     def __init__(self, loops: Sequence[Loop], last: Callable[[], Awaitable[None]] | None = None) -> None:
-        self._loops = loops
+        self._loops = [*loops]
         self._last = last
         self._tasks: list[asyncio.Task[None]] = []
         self._context: contextvars.Context | None = None
+
+    def add(self, loop: Loop) -> None:
+        """Have another loop run with them."""
+        self._loops.append(loop)
 
     def start(self, term: int | None = None) -> None:
         """Start them; all that they write carries the term."""
@@ -162,20 +173,13 @@ class Leading:
         metrics.LEADER_TERM.set(standing.leader.term if standing.leader else 0)
         for listener in self._listeners:
             listener(standing)
-        told = _told(standing)
+        told = f"{who_leads(standing)} leads"
         if told != self._told:
-            self._told = told
-            leader = standing.leader
+            self._told, leader = told, standing.leader
             log.info(told, process=leader and leader.process, term=leader and leader.term)
 
     async def _on_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def _told(standing: Standing) -> str:
-    if standing.term is not None:
-        return "this process leads"
-    return "no process leads" if standing.leader is None else "another process leads"
 
 
 def _log_death(task: asyncio.Task[Any]) -> None:

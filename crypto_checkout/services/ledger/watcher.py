@@ -53,17 +53,15 @@ class Watcher:
 
     Args:
         db: the ledger.
-        chain: the chain; `name` is its name, for people.
+        chain: the chain; `chain_id` is its id, and `name` its name, for people.
         judge: moves this chain's sessions.
-        chain_id: the chain's id.
         livemode: the mode of the sessions whose addresses are watched.
         poll_seconds: the pause once the head is processed; `rest_seconds` the one while no session is open.
-        start_block: the first block to process on the very first start.
-        clock: the time; `monotonic` the time since some moment, in seconds.
+        start_block: the first block to process at the very first start.
+        clock: the time; `monotonic` seconds since some moment.
         idle_seconds: 0 writes every processed block. Otherwise blocks without any evidence are written at least this
-            often: the sandbox chain has one every second, and an idle shop should not wear out its disk.
+            often: the sandbox chain has one every second, which should not wear out a disk.
         agree_above_fiat: the price above which several providers have to agree, where the chain is set up for that.
-
     """
 
     def __init__(
@@ -109,11 +107,17 @@ class Watcher:
         self._moved = 0
         self._written_at = clock()
         self._progress = WatcherProgress(chain_id, name, clock)
+        self._is_followed_elsewhere = False
 
     @property
     def status(self) -> ChainStatus:
         """The progress so far."""
         return self._progress.status
+
+    def adopt(self, status: ChainStatus) -> None:
+        """Take the progress of the process that follows the chain; here only single turns are taken, on request."""
+        self._progress.status = status
+        self._is_followed_elsewhere = True
 
     def wake(self) -> None:
         """End the pause: take the next turn now."""
@@ -128,7 +132,9 @@ class Watcher:
 
         After a reorg that is too deep it only retries (`status.stopped`).
         """
-        await self._start_over()
+        async with self._turn:
+            self._start_over()
+            self._is_followed_elsewhere = False
         failures = 0
         while True:
             self._pauses.woken.clear()
@@ -148,12 +154,11 @@ class Watcher:
             if not more:
                 await self._pause(failures)
 
-    async def _start_over(self) -> None:
+    def _start_over(self) -> None:
         """Forget what only this process knows: another one may have followed the chain meanwhile."""
-        async with self._turn:
-            self._cursor, self._unwritten = None, []
-            self._reader.forget()
-            self._watched.forget()
+        self._cursor, self._unwritten = None, []
+        self._reader.forget()
+        self._watched.forget()
 
     async def _turn_late(self) -> None:
         """Look at old addresses. If that fails, the chain itself is still followed."""
@@ -193,6 +198,8 @@ class Watcher:
         Raises RecoverableError when the chain can't be read, and TooDeepReorg; no evidence was written then.
         """
         async with self._turn:
+            if self._is_followed_elsewhere:
+                self._start_over()
             with self._reader.whole.kept():
                 self._progress.looking()
                 head = await self._reader.whole.newest_block(self._processed())

@@ -8,8 +8,8 @@ The leader confirms itself each second. One that the server hasn't heard for `SI
 are ended. It has given up before, by its own clock, unless it hangs.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 
 import psycopg
@@ -37,10 +37,18 @@ JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.LEAD} AND granted
     AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """  # noqa: S608 - numbers of ours
+_SERVING = f"""
+SELECT application_name
+FROM pg_locks
+JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.SERVE} AND granted
+    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""  # noqa: S608 - numbers of ours
 _END_ALL = """
 SELECT COUNT(pg_terminate_backend(pid, 1000)) AS ended
 FROM pg_stat_activity
 WHERE datname = current_database()
+    AND pid <> pg_backend_pid()
     AND split_part(application_name, ' ', 1) = 'crypto-checkout'
     AND split_part(application_name, ' ', 3) = :process
     AND wait_event IS DISTINCT FROM 'SyncRep'  -- to end it would show what the standby doesn't have
@@ -125,14 +133,15 @@ class Candidacy:
         return Standing(self._term, leader, row["seen"], is_asked_to_end=row["asked_to_end"] == row["term"])
 
 
-def leader(server: DatabaseServer) -> Leader | None:
-    """Return who leads a server's database now; None while nobody does. Raises DatabaseFailed."""
-    connection = PostgresqlConnection(connect(server, "question"), writes=False)
-    try:
-        if connection.execute(_HOLDERS).fetchone() is None:
-            return None
+def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:
+    """Return who leads a server's database now, None while nobody does, and all processes that serve it, sorted.
+
+    Raises DatabaseFailed.
+    """
+    with closing(PostgresqlConnection(connect(server, "question"), writes=False)) as connection:
+        found = connection.execute(_SERVING).fetchall()
+        serving = sorted({row["application_name"].split()[-1] for row in found if row["application_name"]})
         row = connection.execute(_ROW).fetchone()
-        return Leader(row["process"], moments.from_text(row["since"]), row["term"])
-    finally:
-        with suppress(DatabaseFailed):
-            connection.close()
+        if connection.execute(_HOLDERS).fetchone() is None:
+            return None, serving
+        return Leader(row["process"], moments.from_text(row["since"]), row["term"]), serving

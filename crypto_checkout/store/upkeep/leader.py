@@ -1,0 +1,13 @@
+"""What the leader writes about itself, and what others ask of it; `store.postgresql.leadership` decides who leads."""
+
+from crypto_checkout.store.database import WriteUnit
+
+
+def show(unit: WriteUnit, seen: str) -> None:
+    """Store what only the leader sees, as JSON."""
+    unit.run("UPDATE leader SET seen = :seen", {"seen": seen})
+
+
+def ask_to_end(unit: WriteUnit, term: int) -> None:
+    """Ask the leader of a term to step back; one of another term isn't meant."""
+    unit.run("UPDATE leader SET asked_to_end = :term WHERE term = :term", {"term": term})

@@ -1,0 +1,143 @@
+"""Who leads on a real PostgreSQL server, and that what an earlier leader writes has no effect."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextvars import copy_context
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.group_commit import TERM
+from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import leadership, locks
+from crypto_checkout.store.postgresql.leadership import Candidacy, processes
+from crypto_checkout.store.postgresql.session import PROCESS
+from crypto_checkout.store.upkeep import leader
+from tests.support.kill_writer import take_index
+from tests.support.postgresql import PostgresqlServer
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[DatabaseServer]:
+    """Make a migrated database."""
+    made = postgresql_server.new_database(tmp_path)
+    yield made
+    postgresql_server.drop(made)
+
+
+@pytest.fixture
+def pair(server: DatabaseServer) -> Iterator[tuple[Candidacy, Candidacy]]:
+    """Make two candidates; the first one leads."""
+    first, second = Candidacy(server, now), Candidacy(server, now)
+    assert first.turn().term == 1
+    yield first, second
+    first.step_back()
+    second.step_back()
+
+
+def until_leading(candidate: Candidacy) -> int:
+    """Return the term once a candidate leads: a session's lock ends a moment after the session."""
+    until = time.monotonic() + 60
+    while (term := candidate.turn().term) is None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return term
+
+
+def in_term(term: int | None, db: Database, work: Any) -> "asyncio.Task[Any]":
+    context = copy_context()
+    context.run(TERM.set, term)
+    return asyncio.create_task(db.write(work), context=context)
+
+
+def test_one_leads_until_it_steps_back_and_each_change_raises_the_term(pair: tuple[Candidacy, Candidacy]) -> None:
+    first, second = pair
+    follows = second.turn()
+    assert follows.term is None
+    assert follows.leader is not None
+    assert follows.leader.term == 1
+    assert first.turn().term == 1
+    first.step_back()
+    assert until_leading(second) == 2
+    assert first.turn().term is None
+    second.step_back()
+    assert until_leading(first) == 3
+
+
+async def test_what_an_earlier_leader_writes_has_no_effect_and_what_others_write_has(server: DatabaseServer) -> None:
+    candidate = Candidacy(server, now)
+    async with await Database.open(server, now) as db:
+        for term in (1, 2):
+            assert await asyncio.to_thread(until_leading, candidate) == term
+            assert await in_term(term, db, take_index) == 2 * (term - 1)
+            assert await in_term(None, db, take_index) == 2 * term - 1
+            await asyncio.to_thread(candidate.step_back)
+        writes = [in_term(each, db, take_index) for each in (1, 2, None, 1, 2)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert [isinstance(each, LeaderChanged) for each in outcomes] == [True, False, False, True, False]
+        assert sorted(each for each in outcomes if isinstance(each, int)) == [4, 5, 6]
+        assert await db.write(take_index) == 7
+        assert not db.faults.refused_lately
+
+
+def test_a_leader_whose_session_was_ended_notices_at_its_next_turn(
+    pair: tuple[Candidacy, Candidacy], server: DatabaseServer
+) -> None:
+    first, second = pair
+    with psycopg.connect(server.url, autocommit=True) as session:
+        session.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            (locks.LEAD,),
+        )
+    assert until_leading(second) == 2
+    try:
+        assert first.turn().term is None
+    except DatabaseFailed:
+        assert first.turn().term is None
+
+
+def test_a_leader_that_is_silent_is_replaced(
+    pair: tuple[Candidacy, Candidacy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pair
+    assert second.turn().term is None
+    monkeypatch.setattr(leadership, "SILENT_SECONDS", 0.0)
+    assert until_leading(second) == 2
+    assert first._connection is not None
+    assert not first._connection.is_alive()
+
+
+async def test_a_leader_that_was_asked_to_end_is_told_so_and_the_next_one_is_not(server: DatabaseServer) -> None:
+    candidate = Candidacy(server, now)
+    async with await Database.open(server, now) as db:
+        assert await asyncio.to_thread(until_leading, candidate) == 1
+        await db.write(lambda unit: leader.ask_to_end(unit, 2))
+        assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_end
+        await db.write(lambda unit: leader.ask_to_end(unit, 1))
+        assert (await asyncio.to_thread(candidate.turn)).is_asked_to_end
+        await asyncio.to_thread(candidate.step_back)
+        assert await asyncio.to_thread(until_leading, candidate) == 2
+        assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_end
+        await asyncio.to_thread(candidate.step_back)
+
+
+async def test_all_processes_that_serve_are_named(server: DatabaseServer) -> None:
+    assert processes(server) == (None, [])
+    async with await Database.open(server, now, serves=True):
+        candidate = Candidacy(server, now)
+        await asyncio.to_thread(until_leading, candidate)
+        leads, serving = await asyncio.to_thread(processes, server)
+        assert leads is not None
+        assert (leads.process, leads.term) == (PROCESS, 1)
+        assert serving == [PROCESS]
+        await asyncio.to_thread(candidate.step_back)
