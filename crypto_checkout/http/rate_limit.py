@@ -170,9 +170,13 @@ def wrong_key_limit(processes: Processes) -> RateLimit:
 
 
 class LinkLimit:
-    """The limit of sessions created by visits to payment links, of a client, its network and the link."""
+    """The limit of sessions created by visits to payment links, of a client, its network and the link.
+
+    `processes` tells among how many it is shared.
+    """
 
     def __init__(self, processes: Processes = _alone) -> None:
+        self.processes = processes
         self._clients = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST, processes=processes)
         self._networks = RateLimit(per_second=_NETWORK_PER_SECOND, burst=_NETWORK_BURST, processes=processes)
         self._links = RateLimit(per_second=_LINK_PER_SECOND, burst=_LINK_BURST, processes=processes)

@@ -100,12 +100,19 @@ class Payers:
         """Return a visitor's session while it can be paid on the link's present terms."""
         return None if session_id is None else await self._sessions.ongoing(session_id, link)
 
-    async def order(self, link: Link, fiat: Fiat | None, quantity: int | None) -> SessionResource:
-        """Make a session for the amount, or the number of pieces, that a payer decided on.
+    async def order(
+        self, link: Link, fiat: Fiat | None, quantity: int | None, form: str, before: str | None
+    ) -> SessionResource:
+        """Make a session for the amount, or the number of pieces, that a payer decided on, once for each form.
 
-        Raises as `services.checkout.sessions` does.
+        `before` is the session that the form made earlier, now over. Raises as `services.checkout.sessions` does.
         """
-        return await self._sessions.create(link.livemode, SessionRequest(link_id=link.id, fiat=fiat, quantity=quantity))
+        request = SessionRequest(link_id=link.id, fiat=fiat, quantity=quantity)
+        return await self._sessions.order(link.livemode, request, form, before)
+
+    async def ordered_by(self, form: str) -> str | None:
+        """Return the id of the session that a form made."""
+        return await self._sessions.form_session(form)
 
     async def sales(self, link: Link) -> LinkSales:
         """Count the pieces of a link that are sold and reserved."""

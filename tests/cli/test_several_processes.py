@@ -22,6 +22,7 @@ from tests.support.waiting import WAIT_SECONDS, wait_until
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
 LOCAL_WEBHOOKS = "[webhooks]\nallow_private_networks = true\n"
 WITHIN_SECONDS = 1.0
+FORM = re.compile(r'name="form" value="([0-9a-f]{32})"')
 PASSWORD = "a long password of the owner"
 TOKEN = re.compile(r"/set-up\?token=(\S+)")
 
@@ -124,6 +125,25 @@ def test_two_requests_with_one_idempotency_key_have_one_effect_and_equal_answers
             assert [each.status_code for each in answers] == [201] * 3
             assert len({each.content for each in answers}) == 1
     assert len(pages(servers[0], "/checkout_sessions")) == before + 20
+
+
+def test_an_order_form_sent_to_two_processes_at_once_makes_one_session(servers: list[Server]) -> None:
+    tickets = {"title": "Ticket", "fiatAmount": "30.00", "quantity": {"max": 1, "stock": 10}}
+    link = servers[0].api.post("/payment_links", json=tickets).json()
+    path = f"/l/{link['slug']}"
+    for _ in range(3):
+        token = FORM.findall(httpx.get(f"{servers[0].url}{path}", trust_env=False).text)[0]
+
+        def press(server: Server, token: str = token) -> str:
+            sent = {"form": token, "quantity": "1"}
+            return httpx.post(f"{server.url}{path}", data=sent, trust_env=False, timeout=WAIT_SECONDS).headers[
+                "location"
+            ]
+
+        with ThreadPoolExecutor() as pool:
+            assert len(set(pool.map(press, servers))) == 1
+    stock = next(each for each in pages(servers[1], "/payment_links") if each["title"] == "Ticket")
+    assert stock["quantity"]["reserved"] == 3
 
 
 def test_what_one_process_wrote_the_others_answer_at_once(servers: list[Server]) -> None:

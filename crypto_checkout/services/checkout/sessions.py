@@ -36,7 +36,7 @@ from crypto_checkout.services.checkout.quotes import Quote, QuoteRequest, Quotes
 from crypto_checkout.services.checkout.rendered import RenderedSession
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.checkout import links, wallets
+from crypto_checkout.store.checkout import links, order_forms, wallets
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
@@ -125,6 +125,39 @@ class Sessions:
     async def create(self, livemode: bool, request: SessionRequest) -> SessionResource:
         """Make a session. Raises as `prepare` does."""
         return (await self._db.write(await self.prepare(livemode, request), quick=True)).resource
+
+    async def order(self, livemode: bool, request: SessionRequest, form: str, before: str | None) -> SessionResource:
+        """Make a session once for an order form, at whichever process it was sent; raises as `prepare` does.
+
+        `before` is the session that it made earlier and that gives way to another one. Any other one is returned.
+        """
+
+        def made(unit: ReadUnit) -> SessionResource | None:
+            session_id = order_forms.session_of(unit, form)
+            session = None if session_id in {None, before} else store.get(unit, str(session_id), livemode)
+            return None if session is None else self._reader.describe(unit, session)
+
+        try:
+            work = await self.prepare(livemode, request)
+
+            def once(unit: WriteUnit) -> SessionResource:
+                earlier = made(unit)
+                if earlier is not None:
+                    return earlier
+                session = work(unit).resource
+                order_forms.note(unit, form, session["id"])
+                return session
+
+            return await self._db.write(once, quick=True)
+        except LinkSoldOut:
+            earlier = await self._db.read(made, quick=True)  # its own session may have taken the last piece
+            if earlier is None:
+                raise
+            return earlier
+
+    async def form_session(self, form: str) -> str | None:
+        """Return the id of the session that an order form made last."""
+        return await self._db.read(lambda unit: order_forms.session_of(unit, form), quick=True)
 
     async def ongoing(self, session_id: str, link: Link) -> SessionResource | None:
         """Return a link's session while it can be paid on the link's present terms; None for any other session."""

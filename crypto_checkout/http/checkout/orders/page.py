@@ -6,6 +6,7 @@ Opening the page makes no session and reserves nothing; that takes a POST of the
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -35,6 +36,7 @@ class OrderPages:
     """Shows and takes orders; `limit` is that of all visits to links."""
 
     def __init__(self, renderer: CheckoutRenderer, payers: Payers, limit: LinkLimit, *, is_https: bool) -> None:
+        self._processes = limit.processes
         self._renderer = renderer
         self._payers = payers
         self._limit = limit
@@ -62,11 +64,10 @@ class OrderPages:
         except form.OrderRefusedError as error:
             return await self._render(request, link, fields, error.problem, status=400)
         token = fields.get(_FORM, "")[:_LONGEST_TOKEN]
-        press = self._presses.of(f"{link.id} {token or secrets.token_hex()} {order}")
-        async with press.lock:
-            before = press.session_id or visits.recall(request, link.slug, is_secure=self._is_https)
+        sent = f"{link.id} {token or secrets.token_hex()} {order}"
+        async with self._presses.of(sent):
             try:
-                session = await self._make(request, link, order, before)
+                session = await self._make(request, link, order, sent)
             except LinkSoldOut as error:
                 problem = words("order_few", count=error.left) if error.left else None
                 return await self._render(request, link, fields, problem, status=409)
@@ -74,28 +75,32 @@ class OrderPages:
                 return await self._render(request, link, fields, words("order_unpayable"), status=400)
             except _TooManyUnpaidError:
                 return await self._render(request, link, fields, words("order_unpaid"), status=429)
-            press.session_id = session["id"]
         return session
 
-    async def _make(self, request: Request, link: Link, order: form.Order, before: str | None) -> SessionResource:
-        """Return the session that this browser has for the same order, or make one."""
-        ongoing = await self._payers.ongoing(link, before)
+    async def _make(self, request: Request, link: Link, order: form.Order, sent: str) -> SessionResource:
+        """Return the session that this form made, or this browser has for the same order, or make one."""
+        before = await self._payers.ordered_by(sent)
+        known = before or visits.recall(request, link.slug, is_secure=self._is_https)
+        ongoing = await self._payers.ongoing(link, known)
         if ongoing is not None and _order_of(ongoing) == order:
             return ongoing
+        make = partial(self._make_another, request, link, order, sent, before)
         if link.quantity is None or link.quantity.stock is None:
-            return await self._make_another(request, link, order)
+            return await make()
         reserved = self._presses.reservations(link.id, client_name(request.scope["client_address"]))
         async with reserved.lock:  # forms that are sent at the same time are counted one after another
             reserved.unpaid = await self._payers.unpaid(reserved.unpaid)
-            if len(reserved.unpaid) >= MOST_UNPAID:
+            if len(reserved.unpaid) >= max(1, MOST_UNPAID // self._processes()):
                 raise _TooManyUnpaidError
-            session = await self._make_another(request, link, order)
+            session = await make()
             reserved.unpaid.append(session["id"])
         return session
 
-    async def _make_another(self, request: Request, link: Link, order: form.Order) -> SessionResource:
+    async def _make_another(
+        self, request: Request, link: Link, order: form.Order, sent: str, before: str | None
+    ) -> SessionResource:
         self._limit.insist(request.scope["client_address"], link.id)
-        return await self._payers.order(link, order.fiat, order.quantity)
+        return await self._payers.order(link, order.fiat, order.quantity, sent, before)
 
     async def _render(
         self,

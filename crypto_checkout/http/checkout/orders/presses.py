@@ -1,6 +1,6 @@
-"""Presses of an order form's button: a form that is sent twice makes one session, and no client reserves a whole stock.
+"""Presses of an order form's button: no client reserves a whole stock.
 
-In memory: after a restart a form sent again makes a session of its own, which expires like any other.
+In memory, so that a restart forgets it; of several processes each gives a client its share.
 """
 
 import asyncio
@@ -15,14 +15,6 @@ _MOST_CLIENTS = 10_000
 
 
 @dataclass(slots=True)
-class Press:
-    """The order of a form; `session_id` is the session that it made. `lock` is held while one is made."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    session_id: str | None = None
-
-
-@dataclass(slots=True)
 class Reservations:
     """The newest sessions that a client made from a link, the newest last. `lock` is held while another is made."""
 
@@ -34,12 +26,12 @@ class Presses:
     """The newest orders, and the newest sessions of each client and link."""
 
     def __init__(self) -> None:
-        self._forms: OrderedDict[str, Press] = OrderedDict()
+        self._forms: OrderedDict[str, asyncio.Lock] = OrderedDict()
         self._clients: OrderedDict[tuple[str, str], Reservations] = OrderedDict()
 
-    def of(self, form: str) -> Press:
-        """Return the press of a form, by what identifies it and its order."""
-        press = self._forms.setdefault(form, Press())
+    def of(self, form: str) -> asyncio.Lock:
+        """Return the lock that is held while the session of a form is made, by what identifies it and its order."""
+        press = self._forms.setdefault(form, asyncio.Lock())
         self._forms.move_to_end(form)
         if len(self._forms) > _MOST_FORMS:
             self._forms.popitem(last=False)
