@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,15 @@ class Disk:
         self._ballast = folder / "ballast"
 
     def fill(self, *, but: int = 0) -> None:
-        """Fill it, all but so many bytes."""
-        room = os.statvfs(self.folder)
+        """Fill it, all but so many bytes, whatever others write meanwhile."""
         with self._ballast.open("ab") as file:
-            os.posix_fallocate(file.fileno(), self._ballast.stat().st_size, max(1, room.f_bavail * room.f_bsize - but))
+            while (room := self._free_bytes() - but) > 0:
+                with suppress(OSError):  # less is left than there was
+                    os.posix_fallocate(file.fileno(), self._ballast.stat().st_size, room)
+
+    def _free_bytes(self) -> int:
+        room = os.statvfs(self.folder)
+        return room.f_bavail * room.f_bsize
 
     def make_room(self) -> None:
         """Free what `fill` took."""

@@ -112,7 +112,12 @@ async def test_a_packed_event_is_delivered_again_with_the_same_body_and_a_good_s
         async with open_app(tmp_path) as app:
             endpoint = await made(app.api, "/webhook_endpoints", {"url": receiver.url, "events": ["customer.created"]})
             await made(app.api, "/customers", {"email": "ada@example.com"})
-            await until(lambda: len(receiver.received) == 1, "deliver")
+            path = f"/webhook_endpoints/{endpoint['id']}/deliveries"
+
+            async def is_recorded() -> bool:
+                return bool((await app.api.get(path, params={"status": "succeeded"})).json()["data"])
+
+            await until(is_recorded, "deliver")
             await packer(app.opened.db, later).turn()
             assert all(packed(tmp_path / "checkout.db"))
             event_id = receiver.received[0].event["id"]
