@@ -67,6 +67,8 @@ class Company:
             return
         text = json.dumps([self._name, *notices])
         if len(text.encode()) > _MOST_BYTES:  # hundreds of units at once
+            if len(notices) == 1:
+                return  # the next poll finds what it was about
             for half in (notices[: len(notices) // 2], notices[len(notices) // 2 :]):
                 self.tell(connection, half)
             return
