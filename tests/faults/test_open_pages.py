@@ -24,7 +24,6 @@ PRICE = json.dumps({"amount": {"value": "30.00", "currency": "USD"}, "expiresInS
 AT_ONCE = 16
 SETTLING_SECONDS = 30.0
 MEASURED_SECONDS = 20.0
-ALONE_SECONDS = 2.0
 
 
 @pytest.mark.parametrize("pages", [SHORT, pytest.param(PAGES, marks=pytest.mark.heavy)])
@@ -41,11 +40,9 @@ def test_open_pages_leave_the_server_to_others(
         print(figures)  # noqa: T201
         assert set(figures["statuses"]) <= {"200", "304"}, "nobody is refused"
         assert figures["pages answered"] == pages
-        # Generous, for a machine that is busy with other tests, which the test's own pages are on as well. What a read
-        # takes without them is measured first.
+        # Of the server's own time: how long a read takes says more about the machine, which these pages are on too.
         assert figures["share of a core"] < 0.9
         assert figures["KiB a page"] < 64
-        assert figures["read median, seconds"] < 2 + 20 * figures["read median alone, seconds"]
         assert figures["pause, seconds"] == pytest.approx(max(2.5, pages / 1_000), rel=0.35)
         assert "Traceback" not in server.log
 
@@ -55,7 +52,6 @@ async def watch(server: Server, pages: int) -> dict[str, Any]:
     port = urlsplit(server.url).port or 0
     process = Observed(server.process.pid)
     paths = await sell(port, server.key or "", pages)
-    alone = await read_for(ALONE_SECONDS, port, server.key or "")
     before = process.memory_mib()
     opened = [OpenPage(port, path, 0x0A000000 + number) for number, path in enumerate(paths)]
     async with asyncio.TaskGroup() as group:
@@ -84,7 +80,6 @@ async def watch(server: Server, pages: int) -> dict[str, Any]:
         "share of a core": round(share, 2),
         "KiB a page": round((memory - before) * 1024 / pages, 1),
         "poll p99, seconds": round(quantile(polls, 0.99), 3),
-        "read median alone, seconds": round(quantile(alone, 0.5), 3),
         "read median, seconds": round(quantile(reads, 0.5), 3),
         "read p99, seconds": round(quantile(reads, 0.99), 3),
         "reconnected": sum(each.reconnected for each in opened),

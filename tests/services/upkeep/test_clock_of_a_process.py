@@ -56,6 +56,7 @@ def test_a_clock_set_back_while_it_runs_and_wrong_at_the_next_start_takes_no_tim
     file.write_text("+0", "ascii")
     with Server(tmp_path, None, environ) as server:
         api = server.client(key)
+        server.wait_until(lambda: api.post("/checkout_sessions", json=PRICE).status_code == 201, "take payments")
         assert expires_at(api) > datetime.now(UTC) + timedelta(minutes=14)
         file.write_text("-1h", "ascii")
         assert expires_at(api) > datetime.now(UTC)
