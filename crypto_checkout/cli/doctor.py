@@ -232,13 +232,14 @@ def _check_proxies(config: "Config") -> "list[Check]":
 
 
 def _check_database(config: "Config") -> "list[Check]":
-    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
+    from crypto_checkout.core.diagnosis.checks import Severity, fail, ok, warn
     from crypto_checkout.core.errors import FatalError
     from crypto_checkout.store import migrate
     from crypto_checkout.store.data_folder import integrity
 
     if config.database.url:
-        return [_check_database_server(config), _check_server(config)]
+        of_tables = _check_database_server(config)
+        return [of_tables, _check_server(config), *([_check_leader(config)] if of_tables.mark is Severity.OK else [])]
     path = config.database.path
     if not path.exists():
         return [warn("database", f"there is none yet at {path.absolute()}", "Start the server: crypto-checkout serve")]
@@ -276,6 +277,26 @@ def _check_database_server(config: "Config") -> "Check":
     return warn(
         "database", f"there are no tables yet in {shown_place(config)}", "Start the server: crypto-checkout serve"
     )
+
+
+def _check_leader(config: "Config") -> "Check":
+    """Tell which of the processes of a server's database leads."""
+    from crypto_checkout.app.urls import place
+    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
+    from crypto_checkout.core.errors import DatabaseFailed
+    from crypto_checkout.store.place import DatabaseServer
+    from crypto_checkout.store.postgresql.leadership import processes
+
+    server = place(config)
+    assert isinstance(server, DatabaseServer), "its URL is configured"
+    try:
+        leader, serving = processes(server)
+    except DatabaseFailed as error:
+        return fail("leader", storage_failure(config, error), "")
+    if leader is None:
+        what = "no process leads: no payment is noticed" if serving else "no process serves this database"
+        return warn("leader", what, "Start one: crypto-checkout serve" if not serving else "See the logs of serve.")
+    return ok("leader", f"{leader.process}, of {len(serving)} that {'serves' if len(serving) == 1 else 'serve'}")
 
 
 def _check_server(config: "Config") -> "Check":

@@ -74,9 +74,10 @@ def test_a_key_revoked_by_a_command_is_refused_within_a_second(tmp_path: Path, u
 def test_what_a_file_needs_says_what_to_do_instead(tmp_path: Path, url: str) -> None:
     folder = configured(tmp_path / "shop", url)
     assert "There is no database at postgresql://postgres:***@/" in command(folder, "migrate").stderr
-    with Server(folder):
+    with Server(folder) as server:
         doctor = command(folder, "doctor")
         assert "ok    database: postgresql://postgres:***@/" in doctor.stdout
+        assert f"ok    leader: {server.process.pid}@" in doctor.stdout
         assert doctor.returncode == 0, doctor.stdout
     assert command(folder, "migrate").stdout.endswith(" is up to date.\n")
     for arguments, words in ((("backup", "x.db"), "pg_dump"), (("restore", "x.db"), "pg_restore")):

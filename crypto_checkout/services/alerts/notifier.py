@@ -78,7 +78,8 @@ class Notifier:
         db.faults.on_damage(self._woken.set)
 
     async def run(self) -> None:
-        """Take a turn now and every minute, until cancelled."""
+        """Take a turn now and every minute, until cancelled; this may begin again, after another process's turns."""
+        self._alerts = None
         await every(_EVERY_SECONDS, self.turn, log=log, failure="alarms could not be looked after", woken=self._woken)
 
     async def turn(self) -> None:
@@ -99,7 +100,7 @@ class Notifier:
         await self._save([name for name in used if name is not None])
 
     async def _load(self) -> Mapping[str, Alert]:
-        """Read the alerts that were sent before the last restart."""
+        """Read the alerts that were sent before the loop began."""
         self._stored, sent_at = await self._db.read(_stored)
         for name, state in self._states.items():
             state.free_at = sent_at[name] + self._every if name in sent_at else None

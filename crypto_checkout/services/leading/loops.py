@@ -79,7 +79,8 @@ class RunningLoops:
         await last()
 
     def _started(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        return asyncio.create_task(work, name=name, context=self._context)
+        assert self._context is not None, "they were started"
+        return asyncio.create_task(work, name=name, context=self._context.copy())
 
 
 class AlwaysLeading:

@@ -116,7 +116,7 @@ class Watcher:
 
     def adopt(self, status: ChainStatus) -> None:
         """Take the progress of the process that follows the chain; here only single turns are taken, on request."""
-        self._progress.status = status
+        self._progress.adopt(status)
         self._is_followed_elsewhere = True
 
     def wake(self) -> None:

@@ -52,7 +52,6 @@ WHERE datname = current_database()
     AND split_part(application_name, ' ', 1) = 'crypto-checkout'
     AND split_part(application_name, ' ', 3) = :process
     AND wait_event IS DISTINCT FROM 'SyncRep'  -- to end it would show what the standby doesn't have
-    AND wait_event IS DISTINCT FROM 'SyncRep' -- it would show what a standby doesn't have
 """
 _RAISE = """
 UPDATE leader

@@ -33,6 +33,15 @@ class WatcherProgress:
     def turn_ended(self, head: int, processed: int | None) -> None:
         """Note the node's newest block, and the last processed one."""
         self.status = self.status.after_look(head, processed, self._clock())
+        self._measure(head, processed)
+
+    def adopt(self, status: ChainStatus) -> None:
+        """Take the progress of another process."""
+        self.status = status
+        if status.head is not None:
+            self._measure(status.head, status.processed)
+
+    def _measure(self, head: int, processed: int | None) -> None:
         metrics.CHAIN_HEAD.labels(self._chain_id).set(head)
         metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
 

@@ -1,0 +1,115 @@
+"""The leader's loops run exactly while this process leads, and all that they write carries the term."""
+
+import asyncio
+from collections.abc import Sequence
+
+from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.upkeep.leader import NOBODY, Standing
+from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, RunningLoops, who_leads
+from crypto_checkout.store.group_commit import TERM
+
+
+class Loops:
+    """Two loops, and what they do, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, int | None]] = []
+        self.running = RunningLoops([self.first, self.second], self.last)
+
+    async def first(self) -> None:
+        await self._run("first")
+
+    async def second(self) -> None:
+        await asyncio.create_task(self._run("second"))
+
+    async def last(self) -> None:
+        self.done.append(("last", TERM.get()))
+
+    async def _run(self, name: str) -> None:
+        self.done.append((name, TERM.get()))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.done.append((f"{name} ends", TERM.get()))
+
+
+class Election:
+    """Answers as it is told; `steps_back` counts."""
+
+    def __init__(self, answers: Sequence[Standing | DatabaseFailed]) -> None:
+        self.steps_back = 0
+        self._answers = iter(answers)
+
+    def turn(self) -> Standing:
+        answer = next(self._answers)
+        if isinstance(answer, DatabaseFailed):
+            raise answer
+        return answer
+
+    def step_back(self) -> None:
+        self.steps_back += 1
+
+
+async def after(answers: Sequence[Standing | DatabaseFailed]) -> tuple[Loops, Leading, Election, list[float]]:
+    """Take a turn with each answer; return what came of it, with the pauses."""
+    loops, election = Loops(), Election(answers)
+    leading = Leading(election, loops.running)
+    pauses = []
+    for _ in answers:
+        pauses.append(await leading.turn())
+        for _ in range(5):
+            await asyncio.sleep(0)
+    return loops, leading, election, pauses
+
+
+def begun(term: int | None) -> list[tuple[str, int | None]]:
+    return [("first", term), ("second", term)]
+
+
+def ended(term: int | None) -> list[tuple[str, int | None]]:
+    return [("first ends", term), ("second ends", term), ("last", term)]
+
+
+async def test_they_begin_with_each_term_and_end_with_it() -> None:
+    answers = [NOBODY, Standing(3, None), Standing(3, None), NOBODY, Standing(5, None)]
+    loops, leading, election, _ = await after(answers)
+    assert loops.done == [*begun(3), *ended(3), *begun(5)]
+    assert who_leads(leading.standing) == "this process"
+    await leading.end()
+    assert loops.done == [*begun(3), *ended(3), *begun(5), *ended(5)]
+    assert election.steps_back == 1
+    assert who_leads(leading.standing) == "none"
+    assert TERM.get() is None
+
+
+async def test_a_new_term_is_one_of_its_own_although_the_leader_is_the_same() -> None:
+    loops, leading, *_ = await after([Standing(3, None), Standing(4, None)])
+    assert loops.done == [*begun(3), *ended(3), *begun(4)]
+    await leading.end()
+
+
+async def test_they_end_when_the_database_cannot_be_reached() -> None:
+    loops, leading, _, pauses = await after([Standing(3, None), DatabaseFailed("gone"), DatabaseFailed("gone")])
+    assert loops.done == [*begun(3), *ended(3)]
+    assert leading.standing == NOBODY
+    assert pauses == [1, 1, 1]
+    await leading.end()
+
+
+async def test_a_leader_that_is_asked_to_end_leaves_the_others_some_time() -> None:
+    loops, leading, election, pauses = await after([Standing(3, None), Standing(3, None, is_asked_to_end=True)])
+    assert loops.done == [*begun(3), *ended(3)]
+    assert election.steps_back == 1
+    assert pauses[1] > 3 * pauses[0]
+    await leading.end()
+
+
+async def test_on_a_file_they_run_from_the_start_to_the_end_without_a_term() -> None:
+    loops = Loops()
+    leading = AlwaysLeading(loops.running)
+    await leading.begin()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert who_leads(leading.standing) == "this process"
+    await leading.end()
+    assert loops.done == [*begun(None), *ended(None)]
