@@ -152,7 +152,7 @@ def dashboard_services(
             services.refunds,
             services.claims,
         ),
-        ledger=LedgerServices(modes.watchers, CheckNow(modes.watchers)),
+        ledger=LedgerServices(modes.watchers, CheckNow(db, modes.watchers, is_shared=bool(config.database.url))),
         webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),
         owner=OwnerServices(SignIn(db, passwords, clock), SetUpLink(db), Account(db, passwords), AuditTrail(db)),
         issues=issues,

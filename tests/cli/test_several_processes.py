@@ -253,6 +253,9 @@ def test_the_dashboard_works_behind_a_balancer_that_sends_each_request_elsewhere
             assert ask(server, "GET", "/test/payments").status_code == 200, "the login is good everywhere"
         one.api.post("/payment_links", json={"title": "Book", "fiatAmount": "5.00"})
         assert "Book" in ask(two, "GET", "/test/links").text
+        payment = f"/test/payments/{two.api.post('/checkout_sessions', json=PRICE).json()['id']}"
+        assert ask(three, "POST", f"{payment}/check").status_code == 303
+        assert "Checked Sandbox up to block" in ask(one, "GET", payment).text, "the leader looked"
         assert ask(two, "POST", "/sign-out").status_code == 303
         for server in servers:
             assert ask(server, "GET", "/test/payments").status_code == 303, "and over everywhere"
