@@ -278,3 +278,23 @@ def test_a_process_with_another_secret_key_or_none_is_told_what_to_do(
     shutil.copy2(place / "one" / "checkout-data" / "secret.key", other / "checkout-data" / "secret.key")
     with Server(other):
         pass
+
+
+def test_what_was_asked_of_the_sandbox_is_finished_by_the_next_leader(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    made = postgresql_server.empty_database(tmp_path)
+    first = Server(folder(tmp_path, "first", made.url))
+    with Server(folder(tmp_path, "second", made.url, key_of=tmp_path / "first")) as second:
+        api = second.client(first.key)
+        sessions = [api.post("/checkout_sessions", json=PRICE).json()["id"] for _ in range(8)]
+        paths = [f"/test_helpers/checkout_sessions/{each}/pay" for each in sessions]
+        with ThreadPoolExecutor() as pool:
+            answers = [pool.submit(api.post, path, json={"scenario": "top_up"}) for path in paths]
+            wait_until(lambda: any(each.done() for each in answers), "the first one")
+            first.kill()
+            assert [each.result().status_code for each in answers] == [200] * 8
+        for each in sessions:
+            session = api.get(f"/checkout_sessions/{each}").json()
+            assert (session["status"], len(session["payments"])) == ("paid", 2)
+    postgresql_server.drop(made)
