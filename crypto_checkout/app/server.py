@@ -46,6 +46,7 @@ from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.files import remove_parts
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.moving import mark
 from crypto_checkout.store.place import DatabaseServer
 
 
@@ -79,7 +80,8 @@ async def open_server(
 
     Raises:
         FolderInUse: Another process serves this data folder.
-        FatalError: Another process is changing the tables of the server's database, or its secrets have another key.
+        FatalError: Another process is changing the tables of the server's database, or its secrets have another key, or
+            it was moved to another place.
         DatabaseTooNew: A newer version of the program wrote the database.
 
     """
@@ -89,6 +91,7 @@ async def open_server(
         await asyncio.to_thread(_remove_leftovers, config.database.path)
         await asyncio.to_thread(migrate, database)
         db = await stack.enter_async_context(await Database.open(database, clock, serves=True))
+        await db.read(mark.refuse_left)
         if isinstance(database, DatabaseServer):
             await shared_key.check(db, accept_another=new_secret_key)
         await switch_off_unreadable(db)

@@ -8,6 +8,7 @@ from pathlib import Path
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store.data_folder import server_url
+from crypto_checkout.store.moving import mark
 from crypto_checkout.store.place import DatabaseServer, refuse_without_driver
 
 
@@ -41,13 +42,13 @@ def place(config: Config) -> Path | DatabaseServer:
     """Return the file of the configured database, or the server that has it.
 
     Raises FatalError if there is a file beside the server: of two databases one is the shop's, and which one isn't
-    for this program to guess.
+    for this program to guess. One that was moved elsewhere may lie there.
     """
     path, url = config.database.path, config.database.url
     if not url:
         return path
     server = DatabaseServer(url, path.resolve().parent)
-    if path.exists():
+    if path.exists() and not mark.is_left(path):
         raise FatalError(
             f"There are two databases: [database] url names {server}, and {path.absolute()} is there too. If the file "
             "is no longer used, move it out of this folder; to use it, remove url."

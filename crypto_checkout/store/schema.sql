@@ -44,6 +44,14 @@ CREATE TABLE api_keys (
     revoked_at TEXT
 ) STRICT;
 
+CREATE TABLE arrived_tables (
+    name TEXT PRIMARY KEY,
+    -- The key of the last row that arrived, as JSON.
+    last_key TEXT NOT NULL,
+    row_count INTEGER NOT NULL,
+    digest TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE attention_dismissed (
     cause TEXT PRIMARY KEY,
     dismissed_at TEXT NOT NULL
@@ -253,6 +261,19 @@ CREATE TABLE database_life (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     id TEXT NOT NULL,
     since TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE database_moves (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    -- "arriving" while the copy to here isn't complete, "moved" once all of this is elsewhere.
+    state TEXT NOT NULL CHECK (state IN ('arriving', 'moved')),
+    -- The other place, without its password.
+    place TEXT NOT NULL,
+    -- The life of the database that is copied, empty for one without a name.
+    life TEXT NOT NULL,
+    since TEXT NOT NULL,
+    -- The statements that make the indexes again, as JSON: they are left out until all rows are there.
+    indexes TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE deliveries (

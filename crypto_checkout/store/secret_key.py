@@ -69,12 +69,17 @@ def copy_to_backup(folder: Path, backup: Path) -> Path:
 
 
 def bring(backup: Path, folder: Path) -> bool:
-    """Add the key beside a backup to a data folder, if there is one; return whether there is.
+    """Add the key beside a backup to a data folder, if there is one; return whether there is. Raises as `add`."""
+    return add(of_backup(backup), folder)
 
-    A folder that has a key already goes on encrypting with that.
+
+def add(file: Path, folder: Path) -> bool:
+    """Add the keys of a file to a data folder, if there is that file; return whether there is.
+
+    A folder that has a key already goes on encrypting with that. Raises FatalError for a file that holds no keys.
     """
     try:
-        brought = read(of_backup(backup))
+        brought = read(file)
     except FileNotFoundError:
         return False
     try:

@@ -61,12 +61,14 @@ def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") 
     from crypto_checkout import log
     from crypto_checkout.app.urls import place
     from crypto_checkout.store.database import Database
+    from crypto_checkout.store.moving import mark
 
     config = load_config(options)
     log.silence()
 
     async def run() -> T:
         async with await Database.open(place(config), system_clock) as db:
+            await db.read(mark.refuse_left)
             return await work(db)
 
     require_database(config)

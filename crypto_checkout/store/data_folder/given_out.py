@@ -104,3 +104,14 @@ def notes(folder: Path) -> Mapping[str, GivenOutNote]:
         except (OSError, ValueError):
             continue
     return found
+
+
+def bring(folder: Path, to: Path) -> None:
+    """Copy the files to another data folder, to which the database moves; a later one of the same life stays there."""
+    there = notes(to)
+    for wallet_id, note in notes(folder).items():
+        own = there.get(wallet_id)
+        if own is None or own.life != note.life or own.next_index < note.next_index:
+            records = GivenOut(to, note.life)
+            records.begin(wallet_id, note.next_index)
+            records.close()
