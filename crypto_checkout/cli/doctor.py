@@ -92,7 +92,21 @@ async def _check_with_database(config: "Config") -> "list[Check]":
     if any(each.advice for each in found if each.name == "database") or migrate.pending(place(config)):
         return [*found, *await _check_surroundings(config, None)]
     async with await Database.open(place(config), system_clock) as db:
-        return [*found, *_check_secret_key(config), *await _check_surroundings(config, db)]
+        here = [*found, *await _check_moved(db), *_check_secret_key(config)]
+        return [*here, *await _check_surroundings(config, db)]
+
+
+async def _check_moved(db: "Database") -> "list[Check]":
+    """Check that this database is the one in use, where it was copied from another, or to one."""
+    from crypto_checkout.core.diagnosis.checks import fail
+    from crypto_checkout.core.errors import FatalError
+    from crypto_checkout.store.moving import mark
+
+    try:
+        await db.read(mark.refuse_left)
+    except FatalError as error:
+        return [fail("database", str(error), "")]
+    return []
 
 
 async def _check_surroundings(config: "Config", db: "Database | None") -> "list[Check]":

@@ -9,7 +9,7 @@ from crypto_checkout.store.migrations import migrations
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CatalogTable:
     """A table: its columns in their order, and those of its primary key.
 
     `has_seq` marks one whose rows are numbered by the engine. Of these, `never_repeats` marks one whose numbers go on
@@ -23,7 +23,7 @@ class Table:
     never_repeats: bool
 
 
-def tables() -> Sequence[Table]:
+def tables() -> Sequence[CatalogTable]:
     """Return all tables, each after those that it refers to."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as file:
         for migration in migrations():
@@ -33,14 +33,14 @@ def tables() -> Sequence[Table]:
         ).fetchall()
         made = {name: _table(file, name, sql) for name, sql in found}
         parents = {name: {row[2] for row in file.execute(f"PRAGMA foreign_key_list({name})")} - {name} for name in made}
-    ordered: list[Table] = []
+    ordered: list[CatalogTable] = []
     while len(ordered) < len(made):
         done = {table.name for table in ordered}
         ordered += [table for name, table in made.items() if name not in done and parents[name] <= done]
     return ordered
 
 
-def _table(file: sqlite3.Connection, name: str, sql: str) -> Table:
+def _table(file: sqlite3.Connection, name: str, sql: str) -> CatalogTable:
     rows = file.execute(f"PRAGMA table_info({name})").fetchall()
     key = [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
-    return Table(name, tuple(row[1] for row in rows), tuple(key), key == ["seq"], "AUTOINCREMENT" in sql)
+    return CatalogTable(name, tuple(row[1] for row in rows), tuple(key), key == ["seq"], "AUTOINCREMENT" in sql)

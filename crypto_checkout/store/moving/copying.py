@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.errors import FatalError
+from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store import migrate
-from crypto_checkout.store.migrations.catalog import Table, tables
+from crypto_checkout.store.migrations.catalog import CatalogTable, tables
 from crypto_checkout.store.moving import mark
-from crypto_checkout.store.moving.digest import Digest
-from crypto_checkout.store.moving.mark import Mark, MoveState
+from crypto_checkout.store.moving.digest import RowDigest
+from crypto_checkout.store.moving.mark import MoveMark, MoveState
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.sqlite.whole import WholeFile
 
@@ -55,19 +55,19 @@ class Whole(Protocol):
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Run a statement, whose parameters are `:name`."""
 
-    def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    def insert(self, table: CatalogTable, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows of a table, with values in the order of its columns."""
 
-    def clear(self, tables: Sequence[Table]) -> None:
+    def clear(self, tables: Sequence[CatalogTable]) -> None:
         """Delete all rows."""
 
-    def indexes(self, tables: Sequence[Table]) -> Mapping[str, str]:
+    def indexes(self, tables: Sequence[CatalogTable]) -> Mapping[str, str]:
         """Return the indexes that aren't part of a key, and the statements that make them."""
 
-    def last_numbers(self, tables: Sequence[Table]) -> Mapping[str, int]:
+    def last_numbers(self, tables: Sequence[CatalogTable]) -> Mapping[str, int]:
         """Return the last `seq` that was given in each of these tables, if any ever was."""
 
-    def set_last_numbers(self, tables: Sequence[Table], numbers: Mapping[str, int]) -> None:
+    def set_last_numbers(self, tables: Sequence[CatalogTable], numbers: Mapping[str, int]) -> None:
         """Have each table's `seq` go on after its number, or after its last row."""
 
     def finish_load(self) -> None:
@@ -108,8 +108,12 @@ def refuse_foreign(place: Path | DatabaseServer) -> None:
         is_empty = not place.exists() or not place.stat().st_size
     else:
         from crypto_checkout.store.postgresql import schema
+        from crypto_checkout.store.postgresql.whole import unusable
 
-        is_empty = schema.is_empty(place)
+        try:
+            is_empty = schema.is_empty(place)
+        except DatabaseFailed as error:
+            raise unusable(place, error) from error
     if migrate.pending(place) and not is_empty:
         raise FatalError(f"{place} isn't empty, and nothing in it was changed. {_EMPTY}")
 
@@ -153,7 +157,7 @@ class _Copying:
 
     # --- both sides --------------------------------------------------------------------------------------------------
 
-    def _claim(self, left: Mark | None) -> None:
+    def _claim(self, left: MoveMark | None) -> None:
         """Make the target a copy of this source, unless it is one already."""
         if left is not None and left.state is MoveState.ARRIVING:
             raise FatalError(f"{self._source} is a copy of {left.place} itself that isn't complete.")
@@ -174,7 +178,7 @@ class _Copying:
         self._target.begin()
         self._target.clear(self._tables)
         made = json.dumps(list(indexes.values()))
-        mark.write(self._target, Mark(MoveState.ARRIVING, str(self._source), life, self._now, made))
+        mark.write(self._target, MoveMark(MoveState.ARRIVING, str(self._source), life, self._now, made))
         for name in indexes:
             self._target.execute(f"DROP INDEX {name}")
         self._target.commit(durably=True)
@@ -183,10 +187,10 @@ class _Copying:
         row = side.execute("SELECT id FROM database_life WHERE only_row = 1").fetchone()
         return "" if row is None else str(row[0])
 
-    def _hand_over(self, left: Mark | None) -> None:
-        """Mark the source as moved, and then let the target be served."""
+    def _hand_over(self, left: MoveMark | None) -> None:
+        """MoveMark the source as moved, and then let the target be served."""
         if left is None:
-            mark.write(self._source, Mark(MoveState.MOVED, str(self._target), self._life(self._source), self._now))
+            mark.write(self._source, MoveMark(MoveState.MOVED, str(self._target), self._life(self._source), self._now))
         self._source.commit(durably=True)
         self._target.begin()
         self._target.execute("DELETE FROM database_moves")
@@ -195,23 +199,23 @@ class _Copying:
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
-    def _arrive(self) -> tuple[int, Mapping[str, Digest]]:
+    def _arrive(self) -> tuple[int, Mapping[str, RowDigest]]:
         """Copy what hasn't arrived; return how many rows had, and the digests of the source's tables."""
         found = self._target.execute("SELECT name, last_key, row_count, digest FROM arrived_tables").fetchall()
-        arrived = {name: (json.loads(key), Digest(rows, int(total, 16))) for name, key, rows, total in found}
+        arrived = {name: (json.loads(key), RowDigest(rows, int(total, 16))) for name, key, rows, total in found}
         before = sum(digest.rows for _, digest in arrived.values())
         if before:
             self._say(f"{before:,} rows have arrived already: going on after them.")
         digests = {}
         for table in self._tables:
-            key, expected = arrived.get(table.name, (None, Digest()))
-            digest = digests[table.name] = Digest()
+            key, expected = arrived.get(table.name, (None, RowDigest()))
+            digest = digests[table.name] = RowDigest()
             if key is not None and not self._has(table, key, expected, digest):
                 return self._begin_anew()
             self._copy(table, key, digest)
         return before, digests
 
-    def _begin_anew(self) -> tuple[int, Mapping[str, Digest]]:
+    def _begin_anew(self) -> tuple[int, Mapping[str, RowDigest]]:
         self._say("The source has changed since: the copy begins anew.")
         self._done = 0
         self._target.begin()
@@ -220,14 +224,14 @@ class _Copying:
         self._target.commit()
         return self._arrive()
 
-    def _has(self, table: Table, key: Sequence[Any], expected: Digest, digest: Digest) -> bool:
+    def _has(self, table: CatalogTable, key: Sequence[Any], expected: RowDigest, digest: RowDigest) -> bool:
         """Tell whether the source still has the rows that have arrived; their digest is added."""
         for rows in self._pages(self._source, table, None, most=expected.rows):
             digest.add(rows)
             last = _key(table, rows[-1])
         return digest == expected and (not expected.rows or list(last) == list(key))
 
-    def _copy(self, table: Table, after: Sequence[Any] | None, digest: Digest) -> None:
+    def _copy(self, table: CatalogTable, after: Sequence[Any] | None, digest: RowDigest) -> None:
         for rows in self._pages(self._source, table, after):
             fitting = digest.add(rows)
             self._target.begin()
@@ -250,7 +254,7 @@ class _Copying:
             self._target.commit()
 
     def _pages(
-        self, side: Whole, table: Table, after: Sequence[Any] | None, *, most: int | None = None
+        self, side: Whole, table: CatalogTable, after: Sequence[Any] | None, *, most: int | None = None
     ) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Yield a table's rows in the order of its key, and note the progress."""
         columns, key = ", ".join(table.columns), ", ".join(table.key)
@@ -270,7 +274,7 @@ class _Copying:
             self._done += len(rows)
             self._note("Copying rows" if side is self._source else "Comparing rows", self._done, self._total)
 
-    def _count(self, table: Table) -> int:
+    def _count(self, table: CatalogTable) -> int:
         row = self._source.execute(f"SELECT COUNT(*) FROM {table.name}").fetchone()  # noqa: S608 - a name of the schema
         return int(row[0])
 
@@ -292,11 +296,11 @@ class _Copying:
             self._target.execute(statement.replace("INDEX ", "INDEX IF NOT EXISTS ", 1))
             self._note("Making indexes", number, len(statements))
 
-    def _compare(self, digests: Mapping[str, Digest]) -> None:
+    def _compare(self, digests: Mapping[str, RowDigest]) -> None:
         """Read what the target holds, and compare. Raises FatalError."""
         self._done = 0
         for table in self._tables:
-            stored = Digest()
+            stored = RowDigest()
             for rows in self._pages(self._target, table, None):
                 stored.add(rows)
             if stored != digests[table.name]:
@@ -307,7 +311,7 @@ class _Copying:
                 )
 
 
-def _key(table: Table, row: tuple[Any, ...]) -> Sequence[Any]:
+def _key(table: CatalogTable, row: tuple[Any, ...]) -> Sequence[Any]:
     return [row[table.columns.index(name)] for name in table.key]
 
 

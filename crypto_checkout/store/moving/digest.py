@@ -14,7 +14,7 @@ _NUL = "\\x00"
 
 
 @dataclass(slots=True)
-class Digest:
+class RowDigest:
     """The number of rows, and the sum of their hashes."""
 
     rows: int = 0

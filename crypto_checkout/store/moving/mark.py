@@ -27,7 +27,7 @@ class MoveState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MoveMark:
     """A mark: the other place, the life of the database that is copied (empty without one), since when.
 
     `indexes` are the statements that make the indexes again, as JSON.
@@ -40,14 +40,14 @@ class Mark:
     indexes: str = "[]"
 
 
-def read(connection: Any) -> Mark | None:
+def read(connection: Any) -> MoveMark | None:
     """Return the mark of a database, whose connection is of either engine."""
     row = connection.execute(_SELECT).fetchone()
-    return None if row is None else Mark(MoveState(row[0]), *row[1:])
+    return None if row is None else MoveMark(MoveState(row[0]), *row[1:])
 
 
-def write(connection: Any, mark: Mark) -> None:
-    """Mark a database, in the transaction that is open."""
+def write(connection: Any, mark: MoveMark) -> None:
+    """MoveMark a database, in the transaction that is open."""
     connection.execute("DELETE FROM database_moves", {})
     values: Mapping[str, str] = {
         "state": mark.state.value,

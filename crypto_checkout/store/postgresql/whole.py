@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql as compose
 
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
-from crypto_checkout.store.migrations.catalog import Table
+from crypto_checkout.store.migrations.catalog import CatalogTable
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.faults import advice, words
@@ -46,7 +46,7 @@ class WholeServer:
         try:
             session = connect(server, "copy")
         except DatabaseFailed as error:
-            raise FatalError(f"{server} can't be used: {words(error.__cause__ or error)}. {advice(error)}") from error
+            raise unusable(server, error) from error
         with closing(session):
             try:
                 session.execute("SET idle_in_transaction_session_timeout = 0")  # while the other side works
@@ -55,7 +55,7 @@ class WholeServer:
                     raise FatalError(in_use(server, session))
                 yield cls(server, session)
             except psycopg.Error as error:
-                raise FatalError(f"{server} can't be used: {words(error)}. {advice(error)}") from error
+                raise unusable(server, error) from error
 
     def hold(self) -> None:
         """Begin a transaction with one snapshot, in which nobody else writes."""
@@ -84,7 +84,7 @@ class WholeServer:
         values = [(parameters or {})[name] for name in statement.names or ()]
         return self._cursor.execute(statement.text, values)
 
-    def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    def insert(self, table: CatalogTable, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows of a table, with values in the order of its columns."""
         names = compose.SQL(", ").join(map(compose.Identifier, table.columns))
         into = compose.SQL("COPY {} ({}) FROM STDIN").format(compose.Identifier(table.name), names)
@@ -92,17 +92,17 @@ class WholeServer:
             for row in rows:
                 copy.write_row(row)
 
-    def clear(self, tables: Sequence[Table]) -> None:
+    def clear(self, tables: Sequence[CatalogTable]) -> None:
         """Delete all rows."""
         names = compose.SQL(", ").join(compose.Identifier(table.name) for table in tables)
         self._session.execute(compose.SQL("TRUNCATE {}").format(names))
 
-    def indexes(self, tables: Sequence[Table]) -> Mapping[str, str]:
+    def indexes(self, tables: Sequence[CatalogTable]) -> Mapping[str, str]:
         """Return the indexes that aren't part of a key, and the statements that make them."""
         names = [table.name for table in tables]
         return dict(self._session.execute(_INDEXES.encode(), (names,)).fetchall())
 
-    def last_numbers(self, tables: Sequence[Table]) -> Mapping[str, int]:
+    def last_numbers(self, tables: Sequence[CatalogTable]) -> Mapping[str, int]:
         """Return the last `seq` that was given in each of these tables, if any ever was."""
         found = {}
         for table in tables:
@@ -112,7 +112,7 @@ class WholeServer:
                 found[table.name] = int(last)
         return found
 
-    def set_last_numbers(self, tables: Sequence[Table], numbers: Mapping[str, int]) -> None:
+    def set_last_numbers(self, tables: Sequence[CatalogTable], numbers: Mapping[str, int]) -> None:
         """Have each table's `seq` go on after its number, or after its last row."""
         for table in tables:
             highest = self._value(f"SELECT MAX(seq) FROM {table.name}")  # noqa: S608 - a name of the schema
@@ -127,3 +127,8 @@ class WholeServer:
     def _value(self, sql: str, *parameters: Any) -> Any:
         row = self._session.execute(sql.encode(), parameters).fetchone()
         return None if row is None else row[0]
+
+
+def unusable(server: DatabaseServer, error: BaseException) -> FatalError:
+    """Return a fault of a server as a sentence with what to do."""
+    return FatalError(f"{server} can't be used: {words(error.__cause__ or error)}. {advice(error)}")

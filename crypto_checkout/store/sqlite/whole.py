@@ -8,7 +8,7 @@ from typing import Any
 
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store.faults import advice
-from crypto_checkout.store.migrations.catalog import Table
+from crypto_checkout.store.migrations.catalog import CatalogTable
 
 _BUSY_TIMEOUT_SECONDS = 5
 _PAGES_BETWEEN_CHECKPOINTS = 20_000
@@ -66,17 +66,17 @@ class WholeFile:
         """Run a statement."""
         return self._connection.execute(sql, parameters or {})
 
-    def insert(self, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    def insert(self, table: CatalogTable, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows of a table, with values in the order of its columns."""
         names, places = ", ".join(table.columns), ", ".join("?" * len(table.columns))
         self._connection.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)  # noqa: S608 - names of the schema
 
-    def clear(self, tables: Sequence[Table]) -> None:
+    def clear(self, tables: Sequence[CatalogTable]) -> None:
         """Delete all rows."""
         for table in reversed(tables):
             self._connection.execute(f"DELETE FROM {table.name}")  # noqa: S608 - as above
 
-    def indexes(self, tables: Sequence[Table]) -> Mapping[str, str]:
+    def indexes(self, tables: Sequence[CatalogTable]) -> Mapping[str, str]:
         """Return the indexes that aren't part of a key, and the statements that make them."""
         names = {table.name for table in tables}
         rows = self._connection.execute(
@@ -84,12 +84,12 @@ class WholeFile:
         )
         return {name: sql for name, sql, table in rows if table in names}
 
-    def last_numbers(self, tables: Sequence[Table]) -> Mapping[str, int]:
+    def last_numbers(self, tables: Sequence[CatalogTable]) -> Mapping[str, int]:
         """Return the last `seq` that was given in each of these tables, if any ever was."""
         known = dict(self._connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         return {table.name: known[table.name] for table in tables if known.get(table.name)}
 
-    def set_last_numbers(self, tables: Sequence[Table], numbers: Mapping[str, int]) -> None:
+    def set_last_numbers(self, tables: Sequence[CatalogTable], numbers: Mapping[str, int]) -> None:
         """Have each table's `seq` go on after its number. One that may repeat goes on after its last row."""
         for table in tables:
             if table.never_repeats and table.name in numbers:

@@ -12,7 +12,7 @@ import pytest
 
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store.migrate import migrate
-from crypto_checkout.store.migrations.catalog import Table, tables
+from crypto_checkout.store.migrations.catalog import CatalogTable, tables
 from crypto_checkout.store.moving import copying, mark
 from crypto_checkout.store.moving.copying import CopyResult
 from crypto_checkout.store.place import DatabaseServer
@@ -69,7 +69,7 @@ def copy(
         return copying.copy(opened, stack.enter_context(copying.opened(target)), NOW, note, say)
 
 
-def rows(path: Path, table: Table) -> list[tuple[Any, ...]]:
+def rows(path: Path, table: CatalogTable) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(f"SELECT {', '.join(table.columns)} FROM {table.name}").fetchall()  # noqa: S608
 
