@@ -37,6 +37,7 @@ from crypto_checkout.services.upkeep.disk_watch import SpaceWatch
 from crypto_checkout.services.upkeep.event_packing import EventPacking
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.loop_watch import LoopWatch
+from crypto_checkout.services.upkeep.restore_guard import RestoreGuard
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.lost_secrets import switch_off_unreadable
@@ -101,6 +102,8 @@ async def open_server(
         wake_mail = db.signals.make("mails are due", mail_due.set)
         outbox = Outbox(db.signals.make("deliveries are due", lambda livemode: signals[livemode].set()))
         parts = Parts(config, stack, db, outbox, clock, issuer(config, wake_mail))
+        guard = RestoreGuard(db, db.path.parent, outbox)
+        await guard.apply()
         modes = await open_modes(parts)
         watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
         board = Board(db, modes.watchers, _sight(modes), clock)
@@ -124,6 +127,7 @@ async def open_server(
             watching.clock.run,
             watching.updates.run,
             loop_watch.run,
+            guard.run,
             *modes.loops,
         ]
         token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))

@@ -1,5 +1,6 @@
 """`crypto-checkout keys`: make, list and revoke API keys."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -132,7 +133,18 @@ def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
         return await db.write(end)
 
     key = with_database(options, work)
+    _record_revoked(load_config(options).database.path.absolute().parent, key_id)
     if as_json:
         print_json(render.api_key(key))
         return
     click.echo(f"{key.prefix}… ({key.name}) is revoked.")
+
+
+def _record_revoked(folder: Path, key_id: str) -> None:
+    """Record it beside the database too, for one that is put back to an earlier state before its next start."""
+    from crypto_checkout.store.data_folder import restore_guard
+
+    try:
+        restore_guard.add_revoked_keys(folder, {key_id})
+    except OSError as error:
+        click.echo(f"It is revoked, but that can't be recorded in {folder} for a restore: {error.strerror}", err=True)

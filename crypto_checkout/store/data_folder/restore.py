@@ -18,7 +18,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store import age_files, files, migrate, secret_key
 from crypto_checkout.store.age_files import Key
-from crypto_checkout.store.data_folder import carried_over, given_out, lock, snapshot
+from crypto_checkout.store.data_folder import carried_over, given_out, lock, restore_guard, snapshot
 from crypto_checkout.store.data_folder.skipping import BUSIEST_HOUR, Skip
 from crypto_checkout.store.data_folder.snapshot import connect, in_a_sentence
 
@@ -105,7 +105,7 @@ def restore(
         OSError: A file can't be created.
 
     """
-    noted = given_out.notes(database.parent)
+    noted, revoked = given_out.notes(database.parent), restore_guard.revoked_keys(database.parent)
     database = database.resolve()
     if database.exists() and copy.samefile(database):
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
@@ -125,6 +125,7 @@ def restore(
         _raise_sequences(part, before.sequences)
         _end_logins(part)
         is_carried = before.is_later and carried_over.carry(database, part, skip.now)
+        _revoke(part, revoked, skip.now)
         named = _begin_life(part, life)
         active_keys = _active_keys(part)
         secret_key.bring(copy, database.parent)
@@ -244,6 +245,15 @@ def _begin_life(path: Path, life: str) -> bool:
             return False
         connection.execute("UPDATE database_life SET id = :life", {"life": life})
         return connection.execute("SELECT 1 FROM database_life").fetchone() is not None
+
+
+def _revoke(path: Path, ids: Collection[str], now: datetime) -> None:
+    """Revoke the keys that are on record as revoked (`restore_guard`), where the replaced database can't tell."""
+    with closing(connect(path, "rw")) as connection, connection:
+        connection.executemany(
+            "UPDATE api_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL",
+            [{"id": each, "now": moments.to_text(now)} for each in ids],
+        )
 
 
 def _active_keys(path: Path) -> tuple[str, ...]:

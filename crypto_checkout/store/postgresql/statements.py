@@ -42,6 +42,11 @@ _OWN_SPELLINGS = {
     "PRAGMA defer_foreign_keys = ON": "SET CONSTRAINTS ALL DEFERRED",
     "PRAGMA defer_foreign_keys = OFF": "SET CONSTRAINTS ALL IMMEDIATE",
     "PRAGMA user_version": "SELECT number FROM schema_version",
+    "UPDATE sqlite_sequence SET seq = seq + :gap": (
+        "SELECT setval(CAST(quote_ident(schemaname) || '.' || quote_ident(sequencename) AS regclass), "
+        "COALESCE(last_value, 0) + :gap) FROM pg_sequences "
+        "WHERE schemaname = current_schema() AND sequencename LIKE '%_seq_seq'"
+    ),
 }
 """What has another name on each engine. A server's database has bytes where a file has pages."""
 

@@ -1,0 +1,91 @@
+"""Keep what a backup that is put back may not undo: API keys stay revoked, and logins of before have ended.
+
+`crypto-checkout restore` sees to that itself. This is for databases that are put back in other ways, with the tools of
+a PostgreSQL server for example: each process records beside the database what was revoked and how far it had come
+(`store.data_folder.restore_guard`), and compares at its next start. Addresses have records of their own
+(`services.checkout.wallet_start`).
+"""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.loops import every
+from crypto_checkout.services.owner import api_keys
+from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.data_folder import restore_guard
+from crypto_checkout.store.data_folder.restore_guard import LastNumbers
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.upkeep import put_back
+
+log = get_logger("database")
+
+_EVERY_SECONDS = 1.0
+
+
+class RestoreGuard:
+    """The loop of each process that records it, and what it does at the start."""
+
+    def __init__(self, db: Database, folder: Path, events: Outbox) -> None:
+        self._db = db
+        self._folder = folder
+        self._events = events
+        self._revoked: frozenset[str] = frozenset()
+        self._numbers: LastNumbers | None = None
+        self._version: int | None = None
+
+    async def apply(self) -> None:
+        """Make a database safe that was put back to an earlier state, before it is served. Repeating is safe."""
+        self._revoked = await asyncio.to_thread(restore_guard.revoked_keys, self._folder)
+        self._numbers = await asyncio.to_thread(restore_guard.last_numbers, self._folder)
+        again, now = await self._db.read(self._compared)
+        if again:
+            await self._db.write(lambda unit: self._revoke(unit, again))
+            log.critical(
+                "API keys worked again that had been revoked: they are revoked once more. The database was put back to "
+                "an earlier state",
+                keys=again,
+            )
+        known = self._numbers
+        if known is not None and now is not None and known.are_lost_in(now):
+            ended = await self._db.write(lambda unit: put_back.make_safe(unit, known, now))
+            log.critical(
+                "the database was put back to an earlier state: all logins to the dashboard have ended. Its password, "
+                "second factor, webhook endpoints and their secrets are those of then: change what you have changed "
+                "since. API keys made since are gone",
+                logins=ended,
+            )
+
+    async def run(self) -> None:
+        """Record it within a second, and at the end, until cancelled."""
+        try:
+            await every(_EVERY_SECONDS, self.turn, log=log, failure="what a restore may not undo could not be recorded")
+        finally:
+            with suppress(DatabaseFailed, OSError):  # the first is logged; of the other the turn before told
+                await self.turn()
+
+    async def turn(self) -> None:
+        """Record what has changed since the last turn."""
+        version = self._db.version()
+        if version is not None and version == self._version:
+            return
+        self._version = version
+        revoked, numbers = await self._db.read(lambda unit: (put_back.revoked_keys(unit), put_back.last_numbers(unit)))
+        if added := revoked - self._revoked:
+            await asyncio.to_thread(restore_guard.add_revoked_keys, self._folder, added)
+            self._revoked |= added
+        if numbers is not None and numbers != self._numbers:
+            restore_guard.note_last_numbers(self._folder, numbers)
+            self._numbers = numbers
+
+    def _compared(self, unit: ReadUnit) -> tuple[list[str], LastNumbers | None]:
+        return put_back.keys_that_work_again(unit, self._revoked), put_back.last_numbers(unit)
+
+    def _revoke(self, unit: WriteUnit, ids: list[str]) -> None:
+        for each in ids:
+            try:
+                api_keys.revoke(unit, self._events, each)
+            except ResourceNotFound:  # deleted meanwhile
+                continue

@@ -1,0 +1,80 @@
+"""What no backup that is put back may undo, in two small files beside the database: they stay where it is replaced.
+
+`revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
+events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
+are lower was put back to an earlier state.
+"""
+
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_KEYS = "revoked-keys"
+_NUMBERS = "last-numbers"
+
+
+@dataclass(frozen=True, slots=True)
+class LastNumbers:
+    """How far a database had come: its life and since when that lasts, the last `seq` of its events and audit trail."""
+
+    life: str
+    since: str
+    events: int
+    audit: int
+
+    def are_lost_in(self, now: "LastNumbers") -> bool:
+        """Tell whether a database that has these numbers now was put back to an earlier state since.
+
+        What has no rows at all tells nothing: old events are deleted.
+        """
+        if now.life != self.life or now.since != self.since:
+            return now.life == self.life and now.since < self.since
+        return 0 < now.events < self.events or 0 < now.audit < self.audit
+
+
+def revoked_keys(folder: Path) -> frozenset[str]:
+    """Return the IDs of the keys that are on record as revoked. Raises OSError."""
+    try:
+        return frozenset((folder / _KEYS).read_text("ascii").split())
+    except (FileNotFoundError, UnicodeDecodeError):
+        return frozenset()
+
+
+def add_revoked_keys(folder: Path, ids: Collection[str]) -> None:
+    """Record keys as revoked, on the disk too. Raises OSError."""
+    if not ids:
+        return
+    descriptor = os.open(folder / _KEYS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, "".join(f"{each}\n" for each in sorted(ids)).encode("ascii"))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def last_numbers(folder: Path) -> LastNumbers | None:
+    """Return the numbers on record; None if there are none that can be read."""
+    with suppress(OSError, ValueError):
+        life, since, events, audit = (folder / _NUMBERS).read_text("ascii").split()[:4]
+        return LastNumbers(life, since, int(events), int(audit))
+    return None
+
+
+def note_last_numbers(folder: Path, numbers: LastNumbers) -> None:
+    """Record how far the database has come. One write of fixed width, so that a kill leaves the old text or the new.
+
+    It isn't synced to disk: after a power cut less is known of what came since. Raises OSError.
+    """
+    descriptor = os.open(folder / _NUMBERS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        line = f"{numbers.life} {numbers.since} {numbers.events:015} {numbers.audit:015}\n"
+        os.pwrite(descriptor, line.encode("ascii"), 0)
+    finally:
+        os.close(descriptor)
+
+
+def bring(folder: Path, to: Path) -> None:
+    """Copy the record of revoked keys to another data folder, to which the database moves. Raises OSError."""
+    add_revoked_keys(to, revoked_keys(folder) - revoked_keys(to))

@@ -1,0 +1,48 @@
+"""How far a database has come, and what is done to one that was put back to an earlier state."""
+
+from collections.abc import Collection
+
+from crypto_checkout.store.data_folder import life
+from crypto_checkout.store.data_folder.restore_guard import LastNumbers
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.owner import logins
+
+_GAP = 1_000_000
+
+
+def last_numbers(unit: ReadUnit) -> LastNumbers | None:
+    """Return how far the database has come; None before it has a life."""
+    row = unit.one(
+        """
+        SELECT
+            id,
+            since,
+            COALESCE((SELECT MAX(seq) FROM events), 0) AS events,
+            COALESCE((SELECT MAX(seq) FROM audit), 0) AS audit
+        FROM database_life
+        WHERE only_row = 1
+        """
+    )
+    return None if row is None else LastNumbers(row["id"], row["since"], row["events"], row["audit"])
+
+
+def revoked_keys(unit: ReadUnit) -> frozenset[str]:
+    """Return the IDs of the revoked keys."""
+    return frozenset(row["id"] for row in unit.all("SELECT id FROM api_keys WHERE revoked_at IS NOT NULL"))
+
+
+def keys_that_work_again(unit: ReadUnit, revoked: Collection[str]) -> list[str]:
+    """Return those of the revoked keys that this database has as good ones."""
+    good = {row["id"] for row in unit.all("SELECT id FROM api_keys WHERE revoked_at IS NULL")}
+    return sorted(good.intersection(revoked))
+
+
+def make_safe(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> int:
+    """End all logins of a database that was put back, and let no number be given again; return how many logins ended.
+
+    Polling clients hold cursors from before, and some logins may have been ended since. Its life goes on with a later
+    beginning, by which other processes see that this was done.
+    """
+    unit.run("UPDATE sqlite_sequence SET seq = seq + :gap", {"gap": max(0, known.events - now.events) + _GAP})
+    life.begin(unit, now.life)
+    return logins.end_all(unit)
