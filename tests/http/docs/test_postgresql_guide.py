@@ -1,0 +1,84 @@
+"""The guide *A PostgreSQL database*: its commands of moving and backing up, run in order, do what it says."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crypto_checkout.http.docs.contents import guide_text
+from tests.support.postgresql import PostgresqlServer, find
+from tests.support.server import Server, environment
+
+GUIDE = guide_text("postgresql", "")
+PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
+
+
+def commands(heading: str) -> list[str]:
+    """Return the commands below a heading."""
+    section = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\$ (.+)$", section, re.MULTILINE)
+
+
+@pytest.fixture
+def url(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[str]:
+    made = postgresql_server.empty_database(tmp_path)
+    yield made.url
+    postgresql_server.drop(made)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Make a shop's folder, beside that of the programs."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "crypto-checkout"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m crypto_checkout "$@"\n', "utf-8")
+    program.chmod(0o755)
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return folder
+
+
+def run(folder: Path, line: str, url: str) -> str:
+    """Run a command of the guide, which has to succeed."""
+    postgresql = find()
+    assert postgresql is not None
+    environ = environment({"DATABASE_URL": url})
+    environ["PATH"] = f"{folder.parent / 'programs'}:{postgresql}:{environ['PATH']}"
+    done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def sell(folder: Path, key: str | None, config: str | None = None) -> tuple[str | None, set[str]]:
+    """Serve, and make a few sessions; return the key of a first start, and all addresses of sessions."""
+    with Server(folder, config) as server:
+        api = server.client(server.key or key)
+        for _ in range(3):
+            assert api.post("/checkout_sessions", json=PRICE).status_code == 201
+        listed = api.get("/checkout_sessions?limit=100").json()["data"]
+        return server.key or key, {each["address"] for each in listed}
+
+
+def test_a_shop_moves_there_is_put_back_and_moves_back_by_the_commands_of_the_guide(shop: Path, url: str) -> None:
+    key, before = sell(shop, None, "")
+    (shop / "database-url").write_text(f"{url}\n", "utf-8")
+    for line in commands("Move there"):
+        run(shop, line, url)
+    key, there = sell(shop, key, '[database]\nurl_file = "database-url"\n')
+    assert len(there) == len(before) + 3
+    dump, restore = commands("Backups")
+    run(shop, dump, url)
+    key, lost = sell(shop, key)
+    run(shop, restore, url)
+    key, after = sell(shop, key)
+    assert after > there
+    assert not (after - there) & (lost - there), "no address is given out twice"
+    for line in commands("Move back"):
+        run(shop, line, url)
+    key, back = sell(shop, key, '[database]\npath = "new-data/checkout.db"\n')
+    assert back > after
+    assert len(back - lost) == len(back) - len(there)
