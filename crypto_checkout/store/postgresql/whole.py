@@ -12,7 +12,7 @@ from crypto_checkout.store.migrations.catalog import CatalogTable
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.faults import advice, words
-from crypto_checkout.store.postgresql.session import connect, in_use, try_lock
+from crypto_checkout.store.postgresql.session import connect, in_use
 from crypto_checkout.store.postgresql.statements import translate
 
 _INDEXES = """
@@ -51,8 +51,10 @@ class WholeServer:
             try:
                 session.execute("SET idle_in_transaction_session_timeout = 0")  # while the other side works
                 session.execute("SET maintenance_work_mem = '256MB'")
-                if not try_lock(session, locks.MIGRATE) or not try_lock(session, locks.SERVE):
-                    raise FatalError(in_use(server, session))
+                if not _is_ours(session, locks.SERVE):
+                    raise FatalError(f"{in_use(server, session)} Stop every process that serves it first.")
+                if not _is_ours(session, locks.MIGRATE):
+                    raise FatalError(f"{server} is being copied or brought up to date: wait until that is done.")
                 yield cls(server, session)
             except psycopg.Error as error:
                 raise unusable(server, error) from error
@@ -127,6 +129,13 @@ class WholeServer:
     def _value(self, sql: str, *parameters: Any) -> Any:
         row = self._session.execute(sql.encode(), parameters).fetchone()
         return None if row is None else row[0]
+
+
+def _is_ours(session: "psycopg.Connection[Any]", lock: int) -> bool:
+    """Take a lock for as long as the session lives; return False if another session has it."""
+    row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.SPACE, lock)).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def unusable(server: DatabaseServer, error: BaseException) -> FatalError:
