@@ -89,7 +89,7 @@ def measure(folder: Path, name: str, source: str, target: str) -> str:
     )
     assert process.stdout is not None, "asked for"
     assert process.stderr is not None, "asked for"
-    steps = ended(process.stderr, started)
+    steps, most_mb = ended(process.stderr, started, process.pid)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -98,21 +98,29 @@ def measure(folder: Path, name: str, source: str, target: str) -> str:
     rows = int(re.findall(r"^([\d,]+) rows", output)[0].replace(",", ""))
     print(
         f"{name:<16} {rows:>12,} rows {seconds:>8,.0f} s {rows / seconds:>10,.0f} rows a second, "
-        f"{usage.ru_utime + usage.ru_stime:,.0f} s of its processor, {usage.ru_maxrss / 1024:,.0f} MB at most; {steps}",
+        f"{usage.ru_utime + usage.ru_stime:,.0f} s of its processor, {most_mb:,.0f} MB at most; {steps}",
         flush=True,
     )
     return str(re.findall(r"digest ([0-9a-f]{64})", output)[0])
 
 
-def ended(lines: Iterable[str], started: float) -> str:
-    """Return when each step ended."""
+def ended(lines: Iterable[str], started: float, pid: int) -> tuple[str, float]:
+    """Return when each step ended, and the most memory that the process had."""
     times: dict[str, float] = {}
+    most_mb = 0.0
     for line in lines:
+        most_mb = max(most_mb, highest_mb(pid))
         if (step := line.partition(":")[0]) and " of " in line:
             times[step] = time.perf_counter() - started
         else:
             print(line, end="")
-    return ", ".join(f"{step} until {seconds:,.0f} s" for step, seconds in times.items())
+    return ", ".join(f"{step} until {seconds:,.0f} s" for step, seconds in times.items()), most_mb
+
+
+def highest_mb(pid: int) -> float:
+    """Return VmHWM of a process; that of `wait4` would count what its parent had before it."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text("utf-8"))
+    return int(found[1]) / 1024 if found else 0.0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How far a database has come, and what is done to one that was put back to an earlier state."""
+"""The state that a database has come to, and the safety of one that was put back to an earlier state."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ _GAP = 1_000_000
 
 
 def last_numbers(unit: ReadUnit) -> LastNumbers | None:
-    """Return how far the database has come; None before it has a life."""
+    """Return the numbers that the database has come to; None before it has a life."""
     row = unit.one(
         """
         SELECT
