@@ -1,4 +1,4 @@
-"""Records that no backup which is put back may undo, in two small files beside the database: they stay where it is replaced.
+"""Records that no backup may undo which is put back: two small files that stay where the database is replaced.
 
 `revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
 events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
@@ -17,7 +17,7 @@ _NUMBERS = "last-numbers"
 
 @dataclass(frozen=True, slots=True)
 class LastNumbers:
-    """The numbers that a database had come to: its life and since when that lasts, the last `seq` of its events and audit trail."""
+    """The numbers that a database had come to: the last `seq` of its events and of its audit trail, and its life."""
 
     life: str
     since: str
