@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
@@ -37,8 +37,11 @@ hypothesis.settings.load_profile("any machine")
 SLOWEST = ("browser", "anvil", "process")
 
 
-ON_BOTH_ENGINES = ("store", "services/checkout", "services/ledger", "services/refunds", "services/webhooks", "http/api")
-"""Where engines can differ: `--engine both` runs the tests there on either, and those elsewhere as heavy ones."""
+ON_BOTH_ENGINES = tuple(
+    Path("tests", *each.split("/"))
+    for each in ("store", "services/checkout", "services/ledger", "services/refunds", "services/webhooks", "http/api")
+)
+"""Where engines can differ: with `--engine both`, what has a database there runs once on each."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=("sqlite", "postgresql", "both"),
         default="sqlite",
-        help="the engine of the tests' databases; with both, tests that have one run once on each",
+        help="the engine of the tests' databases; both: SQLite, and PostgreSQL too where the two can differ",
     )
 
 
@@ -56,10 +59,14 @@ class ModuleOnPostgresql(pytest.Module):
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Collect a module once more, as `test_it.py[postgresql]`: its fixtures are apart from those on SQLite."""
-    if parent.config.getoption("--engine") == "sqlite" or not fnmatch(file_path.name, "test_*.py"):
+    engine = parent.config.getoption("--engine")
+    place = file_path.relative_to(parent.config.rootpath)
+    is_wanted = engine == "postgresql" or (engine == "both" and any(map(place.is_relative_to, ON_BOTH_ENGINES)))
+    if not is_wanted or not fnmatch(file_path.name, "test_*.py"):
         return None
-    place = file_path.relative_to(parent.config.rootpath).as_posix()
-    made: pytest.Module = ModuleOnPostgresql.from_parent(parent, path=file_path, nodeid=f"{place}[postgresql]")
+    made: pytest.Module = ModuleOnPostgresql.from_parent(
+        parent, path=file_path, name=f"{file_path.name}[postgresql]", nodeid=f"{place.as_posix()}[postgresql]"
+    )
     return made
 
 
@@ -74,20 +81,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     On a server the tests of SQLite itself are left out, and with both engines those without a database too.
     """
-    engine = config.getoption("--engine")
-    kept: list[pytest.Item] = []
-    for item in items:
-        is_on_server = item.getparent(ModuleOnPostgresql) is not None
-        if engine == "both" and is_on_server and not is_in(item, ON_BOTH_ENGINES):
-            item.add_marker("heavy")
-        if engine == "sqlite" or (
-            not item.get_closest_marker("sqlite") and (engine == "postgresql" or has_database(item))
-            if is_on_server
-            else engine == "both"
-        ):
-            kept.append(item)
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    wanted = [is_wanted(item, config.getoption("--engine")) for item in items]
+    config.hook.pytest_deselected(items=[item for item, is_kept in zip(items, wanted, strict=True) if not is_kept])
+    items[:] = [item for item, is_kept in zip(items, wanted, strict=True) if is_kept]
     ranks: dict[str, int] = {}
     for item in items:
         rank = next((place for place, mark in enumerate(SLOWEST) if item.get_closest_marker(mark)), len(SLOWEST))
@@ -95,9 +91,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: ranks[file_of(item)])
 
 
-def is_in(item: pytest.Item, rooms: Iterable[str]) -> bool:
-    """Tell whether a test is in one of the folders."""
-    return any(item.path.is_relative_to(item.config.rootpath / "tests" / room) for room in rooms)
+def is_wanted(item: pytest.Item, engine: str) -> bool:
+    """Tell whether a test runs on the engine of its module."""
+    if item.getparent(ModuleOnPostgresql) is None:
+        return engine != "postgresql"
+    return not item.get_closest_marker("sqlite") and (engine == "postgresql" or has_database(item))
 
 
 def file_of(item: pytest.Item) -> str:

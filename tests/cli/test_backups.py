@@ -17,6 +17,8 @@ from pyrage import x25519
 
 from tests.support.server import PROGRAM, Server, command, environment
 
+pytestmark = pytest.mark.sqlite  # backups of a file; those of a server are its own
+
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}
 WORDS = "correct horse battery staple"
 

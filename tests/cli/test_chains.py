@@ -15,6 +15,7 @@ Nodes = Callable[..., Anvil]
 
 
 @pytest.mark.parametrize("blocks", [1, 200], ids=["behind the old head", "ahead of it"])
+@pytest.mark.sqlite
 def test_a_chain_that_began_anew_is_named_sells_nothing_and_goes_on_where_it_is(
     anvil: Nodes, tmp_path: Path, blocks: int
 ) -> None:

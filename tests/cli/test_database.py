@@ -27,6 +27,8 @@ from tests.support.dashboard import PASSWORD, SET_UP_LINK
 from tests.support.server import Server, command
 from tests.support.waiting import WAIT_SECONDS
 
+pytestmark = pytest.mark.sqlite  # copies of a file
+
 Run = Callable[..., Result]
 
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}

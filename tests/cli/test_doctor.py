@@ -66,6 +66,7 @@ def of_token(address: str, decimals: int, symbol: str = "USDC") -> str:
     return f'[[chains.tokens]]\nsymbol = "{symbol}"\naddress = "{address}"\ndecimals = {decimals}\n'
 
 
+@pytest.mark.sqlite
 def test_a_server_without_anything_wrong_passes_beside_it(anvil: Nodes, solc: Compiler, tmp_path: Path) -> None:
     node = anvil()
     usdc = deploy(node, solc, "Token")
@@ -91,6 +92,7 @@ def test_a_server_without_anything_wrong_passes_beside_it(anvil: Nodes, solc: Co
     assert "calls" in checks[f"Anvil: use of {host}"]["what"], "the server wrote down what it asked when it ended"
 
 
+@pytest.mark.sqlite
 def test_the_disk_and_a_newer_version_that_the_server_heard_of_are_told(tmp_path: Path) -> None:
     path, url = tmp_path / "checkout-data" / "checkout.db", "https://localhost:1/latest"
     path.parent.mkdir(mode=0o700)
@@ -226,6 +228,7 @@ def test_the_first_addresses_are_shown_to_be_compared(tmp_path: Path) -> None:
     assert checks["wallet"]["what"].count("0x") == 3
 
 
+@pytest.mark.sqlite
 def test_a_wrong_configuration_and_a_damaged_database_fail_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "checkout.toml").write_text('[log]\nlevel = "loud"\n', "utf-8")
     code, checks = examine(tmp_path)
@@ -294,6 +297,7 @@ def test_a_proxy_that_is_not_trusted_is_named_until_a_start_with_it(tmp_path: Pa
     assert examine(tmp_path)[1]["trusted_proxies"]["mark"] == "warn", "whoever has the certificate hides the visitors"
 
 
+@pytest.mark.sqlite
 def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     path = tmp_path / "checkout-data" / "checkout.db"
     migrate(path)
@@ -305,6 +309,7 @@ def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     assert (backup["mark"], "30 days" in backup["what"], "no longer there" in backup["what"]) == ("warn", True, True)
 
 
+@pytest.mark.sqlite
 def test_the_words_are_one_line_for_each_check(tmp_path: Path) -> None:
     done = command(tmp_path, "doctor")
     assert done.returncode == 0

@@ -62,7 +62,7 @@ class Listener:
             self.process = subprocess.Popen(
                 [*PROGRAM, "listen", "--forward-to", url, *more],
                 cwd=folder,
-                env=environment(),
+                env=environment(folder=folder),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -160,6 +160,7 @@ def test_a_local_server_that_is_down_or_ends_gets_each_event_in_order_once_it_is
             listener.wait_until(lambda: heard.read_text().split() == links, "go on")
 
 
+@pytest.mark.sqlite
 def test_without_a_server_it_says_which_one_it_waits_for(tmp_path: Path) -> None:
     path = new_database(tmp_path)
     with listening(tmp_path, "localhost:1") as listener:
@@ -183,6 +184,7 @@ def test_it_survives_the_end_of_the_server_and_misses_nothing(tmp_path: Path) ->
         assert told(receiver) == links
 
 
+@pytest.mark.sqlite
 def test_no_database_is_put_back_beneath_it(tmp_path: Path) -> None:
     with Receiver() as receiver, Server(tmp_path) as server:
         key = server.key

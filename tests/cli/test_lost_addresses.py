@@ -17,6 +17,8 @@ from tests.support.anvil import Anvil
 from tests.support.server import Server, command
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN
 
+pytestmark = pytest.mark.sqlite  # copies of a file
+
 Nodes = Callable[..., Anvil]
 
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}

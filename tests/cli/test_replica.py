@@ -21,6 +21,8 @@ from tests.support.ssh import SshServer
 from tests.support.ssh import find as find_ssh
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.sqlite  # Litestream copies a file
+
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}
 KEPT_WAL_BYTES = 16 * 1024 * 1024
 

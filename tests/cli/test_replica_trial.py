@@ -18,6 +18,8 @@ from tests.conftest import found
 from tests.support.replica import Replication, find
 from tests.support.server import Server, command
 
+pytestmark = pytest.mark.sqlite  # Litestream copies a file
+
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}
 THREADS = 4
 LOST_SECONDS = 1.0

@@ -59,6 +59,7 @@ def ask_for_session(server: Server) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.sqlite
 def test_the_first_start_makes_a_database_and_a_key_and_its_curl_line_works_as_pasted(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         assert (tmp_path / "checkout-data" / "checkout.db").exists()
@@ -298,6 +299,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.sqlite
 def test_a_signal_ends_it_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     with Server(tmp_path) as server:
         session = ask_for_session(server)
@@ -353,7 +355,7 @@ def test_a_revoked_key_stops_working_within_a_second(tmp_path: Path) -> None:
         revoking = subprocess.Popen(
             [*PROGRAM, "keys", "revoke", key["id"], "--json"],
             cwd=tmp_path,
-            env=environment(),
+            env=environment(folder=tmp_path),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -393,6 +395,7 @@ def test_what_the_start_made_costs_the_garbage_collector_nothing_and_later_cycle
     assert left < 30_000
 
 
+@pytest.mark.sqlite
 def test_a_database_put_back_from_a_copy_gives_no_address_out_again(tmp_path: Path) -> None:
     def ask(server: Server) -> str:
         body = {"amount": {"value": "10.00", "currency": "USD"}}

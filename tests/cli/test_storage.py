@@ -15,6 +15,8 @@ from crypto_checkout.store.data_folder import last_backup
 from tests.support.disks import Disk, small_disk, write_protected
 from tests.support.server import Server, command, new_database
 
+pytestmark = pytest.mark.sqlite  # the disks of a file
+
 KEY = ("keys", "create", "--mode", "test", "--name", "a", "--scope", "links:read")
 COMMANDS = (("serve",), KEY, ("migrate",), ("init", "--no-wallet"), ("restore", "../copy.db"), ("backup", "new.db"))
 

@@ -16,6 +16,8 @@ from crypto_checkout.cli import main
 from tests.cli.test_commands import commands
 from tests.support.server import Server, command, environment, new_database
 
+pytestmark = pytest.mark.sqlite  # the paths and the permissions of a file
+
 ARGUMENTS = {
     "keys create": ("--name", "shop", "--mode", "live"),
     "keys list": (),

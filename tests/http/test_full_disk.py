@@ -12,6 +12,8 @@ from tests.support.api import LINK, error
 from tests.support.disks import Disk, small_disk
 from tests.support.server import Server
 
+pytestmark = pytest.mark.sqlite  # the disk of a file
+
 REQUESTS = 60
 LONG = {**LINK, "metadata": {f"key-{number}": "x" * 500 for number in range(20)}}
 

@@ -22,7 +22,7 @@ from crypto_checkout.store.migrate import Migration, migrate, migrations, schema
 from crypto_checkout.store.migrations.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.secret_key import open_cipher
 
-pytestmark = pytest.mark.usefixtures("every_migration")
+pytestmark = [pytest.mark.usefixtures("every_migration"), pytest.mark.sqlite]
 
 NEWEST = migrations()[-1].number
 NEXT_SQL = """-- A later version.

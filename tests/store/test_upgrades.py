@@ -34,7 +34,7 @@ NEVER_LAST = {1, 2, 8, 22, 30}
 """Migrations that were in no version without the one after them."""
 CHILD = "import pathlib, sys; from crypto_checkout.store.migrate import migrate; migrate(pathlib.Path(sys.argv[1]))"
 
-pytestmark = pytest.mark.usefixtures("every_migration")
+pytestmark = [pytest.mark.usefixtures("every_migration"), pytest.mark.sqlite]
 
 
 def lay(number: str, folder: Path) -> Path:

@@ -25,7 +25,8 @@ from tests.support.server import started
 
 OF_FIXTURES = {"anvil_path": "anvil", "chromium_path": "browser"}
 STARTERS = {id(each) for each in (subprocess, subprocess.run, subprocess.Popen, asyncio.create_subprocess_exec)}
-OPENERS = {id(each) for each in (Database, migrate, open_server, main, started)}
+OF_EVERY_TEST = {"_economies", "_engine"}
+OPENERS = {id(inspect.unwrap(each)) for each in (Database, migrate, open_server, main, started)}
 OF_SQLITE = {id(sqlite3.connect), id(aiosqlite.connect)}
 WORDS_OF_SQLITE = ("EXPLAIN QUERY PLAN", "PRAGMA ")
 
@@ -42,14 +43,16 @@ def marks(item: pytest.Item) -> list[str]:
 
 
 def has_database(item: pytest.Item) -> bool:
-    """Tell whether a test has a database: it, or what it names, opens one or starts what does."""
-    return isinstance(item, pytest.Function) and any(opens_a_database(each) for each in functions_of(item))
+    """Tell whether a test has a database of its engine: it, or what it names, opens one or starts what does."""
+    if not isinstance(item, pytest.Function) or "postgresql_server" in item.fixturenames:
+        return False
+    return any(opens_a_database(each) for each in functions_of(item))
 
 
 def functions_of(item: pytest.Function) -> list[Any]:
     """Return the function of a test, and those of its fixtures."""
     fixtures = [each.func for name in item.fixturenames for each in item._fixtureinfo.name2fixturedefs.get(name, ())]
-    return [inspect.unwrap(each) for each in (item.function, *fixtures) if each.__name__ != "_engine"]
+    return [inspect.unwrap(each) for each in (item.function, *fixtures) if each.__name__ not in OF_EVERY_TEST]
 
 
 @cache

@@ -1,7 +1,7 @@
 """A throw-away PostgreSQL server, and databases on it that take a moment each.
 
-`scripts/test --engine postgresql` runs tests on it whose databases are made with `migrate` and `Database.open`: each
-file that they would make is a database of the server instead.
+With `--engine both` or `postgresql` each file that a test, or a program that it starts, would make is a database of the
+server instead (`DatabasesInPlaceOfFiles`).
 """
 
 import os

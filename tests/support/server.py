@@ -194,7 +194,12 @@ def new_database(folder: Path) -> Path:
     return path
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return this process's environment without its own CHECKOUT variables, with a free port and what is added."""
+def environment(more: Mapping[str, str] | None = None, *, folder: Path | None = None) -> dict[str, str]:
+    """Return this process's environment without its own CHECKOUT variables, with a free port and what is added.
+
+    For a program that a test starts itself in a folder, name that: it may have a database on another engine.
+    """
+    if folder is not None:
+        more = {**database(folder, (), more or {}), **(more or {})}
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT")}
     return {**ours, "PYTHONWARNINGS": "error", "CHECKOUT__SERVER__PORT": "0", **(more or {})}

@@ -122,6 +122,7 @@ def everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("checkout.db*"))
 
 
+@pytest.mark.sqlite
 async def test_no_secret_is_in_the_files_of_the_database(tmp_path: Path) -> None:
     async with open_app(tmp_path) as app:
         once = {"Idempotency-Key": "once", "Authorization": app.api.headers["Authorization"]}

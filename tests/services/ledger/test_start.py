@@ -51,6 +51,7 @@ def test_without_the_record_of_given_out_addresses_the_chain_is_asked_first(anvi
         shop.sell()
 
 
+@pytest.mark.sqlite  # puts a file back
 def test_where_the_record_is_ahead_of_a_restored_database_its_addresses_are_skipped(
     anvil: Nodes, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ async def check(path: Path, node: Anvil, xpub: str) -> int:
             await chain.close()
 
 
+@pytest.mark.sqlite  # puts a file back
 async def test_after_a_restore_the_index_moves_past_what_the_chain_shows_as_used(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil()
     (tmp_path / "shop").mkdir()
