@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.postgresql import PostgresqlServer
+from tests.support.postgresql import USER, PostgresqlServer
 from tests.support.server import Server, command, new_database
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
@@ -75,6 +76,25 @@ def test_a_leader_that_hangs_is_replaced_and_finds_out_when_it_goes_on(pair: tup
     assert leads(second)
     made = second.client(first.key).post("/checkout_sessions", json=PRICE)
     assert made.status_code == 201
+
+
+def test_a_leader_whose_network_is_lost_gives_up_and_follows_when_it_is_back(
+    postgresql_server: PostgresqlServer, tmp_path: Path, url: str
+) -> None:
+    with TcpProxy(f"{postgresql_server.folder}/.s.PGSQL.5432") as network:
+        name = url.partition("?")[0].rpartition("/")[2]
+        with (
+            served(tmp_path / "first", f"postgresql://{USER}@127.0.0.1:{network.port}/{name}") as first,
+            served(tmp_path / "second", url, key_of=tmp_path / "first") as second,
+        ):
+            assert leads(first)
+            network.hang()
+            second.wait_until(lambda: leads(second), "lead")
+            first.wait_until(lambda: not leads(first), "give up")
+            assert "the database can't be reached: this process leads no more" in first.log
+            network.mend()
+            first.wait_until(lambda: told(first)[-1]["event"] == "another process leads", "follow")
+            assert leads(second)
 
 
 def ready(server: Server) -> tuple[int, str]:
