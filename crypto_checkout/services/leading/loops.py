@@ -67,13 +67,17 @@ class RunningLoops:
 
     async def stop(self) -> None:
         """End them, and write what they still hold in memory. Repeating is safe."""
+        await self.abandon()
+        if self._context is not None and self._last is not None:
+            await self._started(self._write_last(self._last), "last writes")
+        self._context = None
+
+    async def abandon(self) -> None:
+        """End them without any write: it would be refused, or wait for a database that can't be reached."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._context is not None and self._last is not None:
-            await self._started(self._write_last(self._last), "last writes")
-        self._context = None
 
     async def _write_last(self, last: Callable[[], Awaitable[None]]) -> None:
         await last()
@@ -154,7 +158,8 @@ class Leading:
 
     async def _end_term(self) -> None:
         """End the loops, then let others lead. Repeating is safe."""
-        await self._loops.stop()
+        if self._term is not None:
+            await self._loops.stop()
         self._term = None
         with suppress(DatabaseFailed):
             await self._on_thread(self._election.step_back)
@@ -162,7 +167,7 @@ class Leading:
 
     async def _take(self, standing: Standing) -> None:
         if self._term is not None and standing.term != self._term:
-            await self._loops.stop()
+            await self._loops.abandon()
         if standing.term is not None and standing.term != self._term:
             self._loops.start(standing.term)
         self._term = standing.term

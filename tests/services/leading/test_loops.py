@@ -66,17 +66,21 @@ def begun(term: int | None) -> list[tuple[str, int | None]]:
     return [("first", term), ("second", term)]
 
 
+def lost(term: int | None) -> list[tuple[str, int | None]]:
+    return [("first ends", term), ("second ends", term)]
+
+
 def ended(term: int | None) -> list[tuple[str, int | None]]:
-    return [("first ends", term), ("second ends", term), ("last", term)]
+    return [*lost(term), ("last", term)]
 
 
 async def test_they_begin_with_each_term_and_end_with_it() -> None:
     answers = [NOBODY, Standing(3, None), Standing(3, None), NOBODY, Standing(5, None)]
     loops, leading, election, _ = await after(answers)
-    assert loops.done == [*begun(3), *ended(3), *begun(5)]
+    assert loops.done == [*begun(3), *lost(3), *begun(5)]
     assert who_leads(leading.standing) == "this process"
     await leading.end()
-    assert loops.done == [*begun(3), *ended(3), *begun(5), *ended(5)]
+    assert loops.done == [*begun(3), *lost(3), *begun(5), *ended(5)]
     assert election.steps_back == 1
     assert who_leads(leading.standing) == "none"
     assert TERM.get() is None
@@ -84,13 +88,13 @@ async def test_they_begin_with_each_term_and_end_with_it() -> None:
 
 async def test_a_new_term_is_one_of_its_own_although_the_leader_is_the_same() -> None:
     loops, leading, *_ = await after([Standing(3, None), Standing(4, None)])
-    assert loops.done == [*begun(3), *ended(3), *begun(4)]
+    assert loops.done == [*begun(3), *lost(3), *begun(4)]
     await leading.end()
 
 
-async def test_they_end_when_the_database_cannot_be_reached() -> None:
+async def test_they_end_when_the_database_cannot_be_reached_and_write_nothing_any_more() -> None:
     loops, leading, _, pauses = await after([Standing(3, None), DatabaseFailed("gone"), DatabaseFailed("gone")])
-    assert loops.done == [*begun(3), *ended(3)]
+    assert loops.done == [*begun(3), *lost(3)]
     assert leading.standing == NOBODY
     assert pauses == [1, 1, 1]
     await leading.end()
