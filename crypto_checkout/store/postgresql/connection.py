@@ -33,13 +33,12 @@ _MOST_PREPARED = 500
 _MOST_UNANSWERED = 100
 _RELEASE, _ROLL_BACK_UNIT = "RELEASE unit", "ROLLBACK TO unit"
 _SAVEPOINTS = frozenset({"SAVEPOINT unit", _RELEASE, _ROLL_BACK_UNIT})
-_LOCK_TO_WRITE = f"SELECT pg_advisory_xact_lock({locks.SPACE}, {locks.WRITE})"
-_TRANSACTION = "SELECT pg_current_xact_id()"
 _BEGIN = {
-    "BEGIN": ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",),
-    "BEGIN IMMEDIATE": ("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE", _LOCK_TO_WRITE, _TRANSACTION),
+    "BEGIN": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    "BEGIN IMMEDIATE": "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE",
 }
 """The statements that begin a transaction as SQLite's do: one snapshot to read, or one writer at a time."""
+_LOCK_TO_WRITE = f"SELECT pg_advisory_xact_lock({locks.SPACE}, {locks.WRITE}), pg_current_xact_id()"
 _OK = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _SYNC = ""
 _PREPARE = "PREPARE"
@@ -149,10 +148,11 @@ class PostgresqlConnection:
             elif sql == _ROLL_BACK_UNIT:
                 self._forget()
             self._send_control(sql)
-        elif statements := _BEGIN.get(sql):
+        elif statement := _BEGIN.get(sql):
             self.in_transaction = True
-            for statement in statements:
-                self._send_control(statement)
+            self._send_control(statement)
+            if sql == "BEGIN IMMEDIATE":
+                self._send(_LOCK_TO_WRITE, translate(_LOCK_TO_WRITE), ())
         elif sql == "COMMIT":
             self._commit()
         elif sql == "ROLLBACK":
@@ -259,8 +259,8 @@ class PostgresqlConnection:
                 last = result
                 if answer is not None:
                     answer.given = result
-                elif sql == _TRANSACTION:
-                    self._transaction = (result.get_value(0, 0) or b"").decode()
+                elif sql == _LOCK_TO_WRITE:
+                    self._transaction = (result.get_value(0, 1) or b"").decode()
                 continue
             if sql.startswith(_PREPARE):
                 self._prepared.pop(sql.removeprefix(_PREPARE), None)
