@@ -91,27 +91,27 @@ class Lookups:
     """Answers that the units of one transaction share, until a statement of theirs changes the tables."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[Value, ...], list[Row]] = {}
-        self._tables: set[str] = set()
+        self._answers: dict[tuple[Value, ...], tuple[list[Row], frozenset[str]]] = {}
+        self._tables: frozenset[str] = frozenset()
 
     def get(self, key: tuple[Value, ...]) -> list[Row] | None:
         """Return an answer that still holds."""
-        return self._rows.get(key)
+        kept = self._answers.get(key)
+        return None if kept is None else kept[0]
 
-    def keep(self, key: tuple[Value, ...], rows: list[Row], tables: Iterable[str]) -> None:
+    def keep(self, key: tuple[Value, ...], rows: list[Row], tables: frozenset[str]) -> None:
         """Keep an answer until one of the tables changes."""
-        self._rows[key] = rows
-        self._tables.update(tables)
+        self._answers[key] = rows, tables
+        self._tables |= tables
 
     def forget(self, changed: frozenset[str]) -> None:
-        """Forget what follows from these tables, and all else with it: they change rarely."""
+        """Forget what follows from these tables."""
         if not self._tables.isdisjoint(changed):
-            self.clear()
+            self._answers = {key: kept for key, kept in self._answers.items() if kept[1].isdisjoint(changed)}
 
     def clear(self) -> None:
         """Forget everything, as when a unit is undone."""
-        self._rows.clear()
-        self._tables.clear()
+        self._answers = {}
 
 
 def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -165,7 +165,7 @@ class ReadUnit:
         rows = lookups.get(key)
         if rows is None:
             rows = self.all(sql, parameters)
-            lookups.keep(key, rows, () if may_be_older else _effects(sql).reads)
+            lookups.keep(key, rows, frozenset() if may_be_older else _effects(sql).reads)
         return rows
 
     def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> EngineCursor:
@@ -197,6 +197,11 @@ class WriteUnit(ReadUnit):
         On a server it travels with the next one. Its error is raised then, or when the unit ends.
         """
         self._execute(sql, parameters)
+
+    def looked_up(self, sql: str, parameters: Parameters, rows: list[Any]) -> None:
+        """Say what `lookup` would answer now, after a change that this unit has put."""
+        if self._lookups is not None:
+            self._lookups.keep((sql, *parameters.values()), rows, _effects(sql).reads)
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement that changes rows; return the number of changed rows."""

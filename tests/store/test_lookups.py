@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 
@@ -70,3 +71,34 @@ async def test_a_read_sees_what_was_committed_before_it(db: Database) -> None:
     assert await db.read(label, quick=True) == "old"
     await db.write(rename, quick=True)
     assert await asyncio.gather(*(db.read(label, quick=True) for _ in range(3))) == ["new"] * 3
+
+
+def taking(unit: WriteUnit) -> int:
+    return wallets.take_index(unit, "w")
+
+
+def taking_and_failing(unit: WriteUnit) -> None:
+    taking(unit)
+    raise RuntimeError("no")
+
+
+def moving_on(unit: WriteUnit) -> None:
+    wallets.move_past(unit, "w", 9)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_units_of_one_transaction_take_one_index_after_the_other(db: Database, quick: bool) -> None:
+    works: list[Any] = [taking, taking, taking_and_failing, taking, moving_on, taking, taking]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
+    assert [each for each in outcomes if isinstance(each, int)] == [0, 1, 2, 10, 11]
+    assert await db.read(lambda unit: wallets.next_index(unit, "w")) == 12
+
+
+async def test_an_index_that_is_not_the_next_one_is_refused(db: Database) -> None:
+    def misled(unit: WriteUnit) -> int:
+        unit.looked_up("SELECT next_index FROM wallets WHERE wallet_id = :wallet_id", {"wallet_id": "w"}, [(7,)])
+        return taking(unit)
+
+    with pytest.raises(Exception, match=r"(?i)null"):
+        await db.write(misled)
+    assert await db.write(taking) == 0

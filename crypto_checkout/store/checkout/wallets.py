@@ -3,25 +3,34 @@
 from crypto_checkout.core.address import Address
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 
+_NEXT_INDEX = "SELECT next_index FROM wallets WHERE wallet_id = :wallet_id"
+
 
 def take_index(unit: WriteUnit, wallet_id: str) -> int:
-    """Take the wallet's next index; once the unit is committed, it is used up."""
-    row = unit.one(
+    """Take the wallet's next index; once the unit is committed, it is used up.
+
+    Sessions that are made together look it up once. Should it be another after all, the statement fails: no column
+    takes a null. So does the session that would be the second with an index.
+    """
+    wallet = {"wallet_id": wallet_id}
+    rows = unit.lookup(_NEXT_INDEX, wallet)
+    index = int(rows[0][0]) if rows else 0
+    unit.put(
         """
         INSERT INTO wallets (wallet_id, next_index)
         VALUES (:wallet_id, 1)
-        ON CONFLICT (wallet_id) DO UPDATE SET next_index = wallets.next_index + 1
-        RETURNING next_index - 1 AS taken
+        ON CONFLICT (wallet_id) DO UPDATE
+        SET next_index = CASE WHEN wallets.next_index = :next_index THEN wallets.next_index + 1 END
         """,
-        {"wallet_id": wallet_id},
+        {**wallet, "next_index": index},
     )
-    assert row is not None, "RETURNING returns the row"
-    return int(row["taken"])
+    unit.looked_up(_NEXT_INDEX, wallet, [(index + 1,)])
+    return index
 
 
 def next_index(unit: ReadUnit, wallet_id: str) -> int:
     """Return the index that will be taken next."""
-    row = unit.one("SELECT next_index FROM wallets WHERE wallet_id = :wallet_id", {"wallet_id": wallet_id})
+    row = unit.one(_NEXT_INDEX, {"wallet_id": wallet_id})
     return int(row["next_index"]) if row else 0
 
 
