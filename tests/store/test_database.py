@@ -605,6 +605,7 @@ def descriptors() -> int:
     return len(os.listdir("/dev/fd"))  # noqa: PTH208
 
 
+@pytest.mark.sqlite
 async def test_opening_and_closing_fifty_times_leaks_no_descriptor_and_no_thread(path: Path) -> None:
     await asyncio.to_thread(int)  # the loop's own worker thread
     before = descriptors(), threading.active_count()

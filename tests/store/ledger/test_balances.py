@@ -15,6 +15,7 @@ from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, now, open_shop
 HOUR = timedelta(hours=1)
 
 
+@pytest.mark.sqlite
 async def test_each_address_is_read_once(
     anvil: Callable[..., Anvil], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
