@@ -100,6 +100,7 @@ async def test_payments_of_a_long_time_are_found_with_few_requests(anvil: Nodes,
         assert asked <= 2 * 8 + 2 * len(sessions) + 16, front.methods
 
 
+@pytest.mark.sqlite
 async def test_first_balances_that_were_stored_before_a_failure_hide_no_payment(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
     honest = forwarding(node.url, {})
