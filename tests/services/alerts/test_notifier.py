@@ -125,6 +125,21 @@ async def test_a_cause_is_mailed_once_and_once_more_when_it_is_over(db: Database
         assert await db.read(store.by_cause) == {}
 
 
+async def test_a_process_that_leads_again_repeats_nothing_that_another_sent_meanwhile(db: Database) -> None:
+    needs, clock = Needs(), Clock(START)
+    with mailbox() as box:
+        first, second = (notifier(db, needs, [mail_channel(box, clock)], clock) for _ in range(2))
+        for number, leader in enumerate((first, second, first), 1):
+            needs.issues.append(issue(number))
+            task = asyncio.create_task(leader.run())
+            await until(lambda: len(box.mails) >= number, "send it")  # noqa: B023 - awaited here
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            clock.move(minutes=16)
+        assert "(3)" in box.text()
+        assert "(2)" not in box.text()
+
+
 async def test_a_restart_repeats_nothing_and_opens_no_flood(db: Database) -> None:
     needs, clock = Needs(), Clock(START)
     with mailbox() as box:
