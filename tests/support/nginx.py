@@ -28,7 +28,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    upstream checkout {{ server {server}; }}
+    {upstream}
     {sites}
 }}
 """
@@ -41,15 +41,21 @@ def find() -> Path | None:
 
 
 class Nginx:
-    """A running nginx; `urls` has where each of its sites answers, `sites` are their lines within `server { … }`."""
+    """A running nginx; `urls` has where each of its sites answers, `sites` are their lines within `server { … }`.
 
-    def __init__(self, program: Path, folder: Path, sites: Mapping[str, str], server_url: str) -> None:
+    They are before a server, or before several by an `upstream` block of that name, `checkout`.
+    """
+
+    def __init__(
+        self, program: Path, folder: Path, sites: Mapping[str, str], server_url: str = "", *, upstream: str = ""
+    ) -> None:
         ports = [free_port() for _ in sites]
         self.urls = {name: f"http://127.0.0.1:{port}" for name, port in zip(sites, ports, strict=True)}
         blocks = [
             f"server {{ listen 127.0.0.1:{port}; {site} }}" for port, site in zip(ports, sites.values(), strict=True)
         ]
-        text = _MAIN.format(folder=folder, server=server_url.partition("//")[2], sites="\n".join(blocks))
+        upstream = upstream or f"upstream checkout {{ server {server_url.partition('//')[2]}; }}"
+        text = _MAIN.format(folder=folder, upstream=upstream, sites="\n".join(blocks))
         (folder / "nginx.conf").write_text(text, "utf-8")
         self._log = folder / "nginx.err"
         with self._log.open("wb") as log:

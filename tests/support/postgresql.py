@@ -84,6 +84,10 @@ class PostgresqlServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         if not (self.folder / "data").exists():
@@ -170,12 +174,13 @@ class PostgresqlServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _initialize(self) -> None:
-        self._prepare_folder()
+        self.prepare_folder()
         self._run_to_end(
             "initdb", "-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
         )
 
-    def _prepare_folder(self) -> None:
+    def prepare_folder(self) -> None:
+        """Let the server's user into its folder."""
         self.folder.chmod(0o711)
         if os.geteuid() == 0:
             shutil.chown(self.folder, USER, USER)

@@ -34,7 +34,7 @@ class Standby(PostgresqlServer):
             assert session.execute("SELECT pg_promote(true, 60)").fetchone() == (True,)
 
     def _initialize(self) -> None:
-        self._prepare_folder()
+        self.prepare_folder()
         origin = f"host={self._primary.folder} user={USER} application_name={NAME}"
         self._run_to_end("pg_basebackup", "-D", "data", "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync")
 

@@ -64,6 +64,7 @@ GROUPS = (
             "operate": "Backups, alerts, monitoring, and finding out why a payment didn't count.",
             "standby": "Copy every change to a second machine, and go on there when the first is lost.",
             "postgresql": "Keep the data on a PostgreSQL server instead of in a file.",
+            "past-one-machine": "Several servers, two database servers and a proxy: go on when a machine is lost.",
             "monitoring": "Prometheus, a Grafana dashboard, alert rules, every metric, and the fields of the log.",
             "reliability": "Full disks, outages, jumping clocks and kills: what each does, costs, and how it ends.",
             "commands": "Every command of the command line.",

@@ -103,8 +103,9 @@ def test_no_block_of_a_guide_is_left_out() -> None:
 
     `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, `tests.cli.collect` runs the
     commands that collect, `tests.http.docs.test_monitoring` configures Prometheus, `tests.http.docs.test_standby` has
-    two machines, `tests.http.docs.test_postgresql` a PostgreSQL server, `tests.test_readme` looks up the commands of
-    `operate`, and `tests.http.api.test_refunds` makes the request that names a refund's transaction.
+    two machines, `tests.http.docs.test_past_one_machine` four, `tests.http.docs.test_postgresql` a PostgreSQL server,
+    `tests.test_readme` looks up the commands of `operate`, and `tests.http.api.test_refunds` makes the request that
+    names a refund's transaction.
     """
     by_guide = {
         "first-payment": {"console", "text"},
@@ -121,6 +122,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "operate": {"console", "toml", "json"},
         "speed": {"console"},
         "postgresql": {"console", "toml"},
+        "past-one-machine": {"console", "text pg_hba.conf", "toml", "nginx upstream", "nginx location"},
         "standby": {"console", "sshd_config", "yaml litestream.yml", "ini litestream.service"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},

@@ -40,6 +40,7 @@ WITHOUT_CODE = frozenset(
         "receipts",
         "reliability",
         "speed",
+        "past-one-machine",
         "postgresql",
         "standby",
         "statuses",
