@@ -1,16 +1,23 @@
 """Several of our servers on one database, of which the leader is killed again and again, or frozen: all adds up."""
 
 import random
+import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crypto_checkout.http.docs.contents import guide_text
+from tests.conftest import found
 from tests.faults.test_postgresql import programs
+from tests.http.docs.test_guides import blocks
+from tests.support import nginx
 from tests.support.anvil import Anvil
 from tests.support.fleet import Fleet
+from tests.support.nginx import Nginx
 from tests.support.postgresql import PostgresqlServer
 from tests.support.receiver import Receiver
 from tests.support.server import command
@@ -99,3 +106,41 @@ def test_a_leader_that_hangs_is_replaced_and_does_no_harm_when_it_goes_on(
             others.append(leader)
             storm.wait_for_sales(6)
         print(settled(fleet, storm, receiver))  # noqa: T201
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seconds", [60, 1_200])
+def test_behind_nginx_servers_that_end_die_and_come_back_are_not_missed(
+    seconds: float, database: PostgresqlServer, anvil: Callable[..., Anvil], tmp_path: Path
+) -> None:
+    """The proxy is set up as in the guide *Past one machine*: it repeats no POST, the shop does."""
+    program = found("nginx", nginx.find(), "there is no nginx: apt-get install nginx")
+    node, dice = anvil(mining="manual"), random.Random(20261201)
+    with Receiver() as receiver, Fleet(tmp_path, config(node), database.url("shop"), SERVERS) as fleet:
+        upstream, site = proxy_of_the_guide([f"127.0.0.1:{port}" for port in fleet.ports])
+        with Nginx(program, tmp_path, {"shop": site}, upstream=upstream) as proxy:
+            storm = Storm(node, fleet.key, lambda: [proxy.urls["shop"]])
+            hook = {"url": receiver.url, "events": EVENTS}
+            fleet.running()[0].client(fleet.key).post("/webhook_endpoints", json=hook).raise_for_status()
+            until, turns = time.monotonic() + seconds, 0
+            with storm.blowing():
+                while time.monotonic() < until:
+                    storm.wait_for_sales(dice.randint(5, 30))
+                    number = fleet.leader() if dice.random() < 0.5 else dice.randrange(SERVERS)
+                    if dice.random() < 0.5:
+                        fleet.kill(number)
+                    else:
+                        fleet.stop(number)
+                    storm.wait_for_sales(dice.randint(0, 5))
+                    fleet.start(number)
+                    turns += 1
+            print({"ended and started": turns} | settled(fleet, storm, receiver))  # noqa: T201
+
+
+def proxy_of_the_guide(servers: list[str]) -> tuple[str, str]:
+    """Return the guide's upstream with these servers, and its site."""
+    lines = dict(blocks(guide_text("past-one-machine", "")))
+    first, *_ = [line for line in lines["nginx upstream"].splitlines() if "server " in line]
+    here = [re.sub(r"server \S+", f"server {each}", first) for each in servers]
+    site = f"location / {{ proxy_pass http://checkout; proxy_http_version 1.1; {lines['nginx location']} }}"
+    return "\n".join(["upstream checkout {", *here, "}"]), site

@@ -59,6 +59,12 @@ class Fleet:
         assert server is not None
         server.kill()
 
+    def stop(self, number: int) -> None:
+        """Ask a server to end."""
+        server, self.servers[number] = self.servers[number], None
+        assert server is not None
+        assert server.stop() == 0
+
     def running(self) -> list[Server]:
         """Return the servers that run."""
         return [each for each in self.servers if each is not None]

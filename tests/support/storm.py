@@ -213,6 +213,9 @@ class Storm:
             self.answers.unanswered += 1
             return None
         with self._alone:
+            if not answer.headers.get("content-type", "").startswith("application/json"):  # of a proxy
+                self.answers.unanswered += 1
+                return None
             self.answers.note(answer, time.monotonic() - started)
         return answer
 
