@@ -15,7 +15,7 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a process stands.
+    """The standing of a process.
 
     `term` is its own while it leads, else None. `leader` is whoever leads, itself included; None while nobody does.
     `seen` is what the last leader saw of the chains, as JSON. `is_asked_to_end` tells a leader to step back.

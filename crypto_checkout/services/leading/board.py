@@ -31,7 +31,7 @@ _MOMENTS = ("seen_at", "uncompared_since", "looking_since")
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a process sees by itself beside its watchers: providers by chain id, and what only live mode has."""
+    """The state that a process itself sees beside its watchers: providers by chain id, and what only live mode has."""
 
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     collecting: Callable[[], Mapping[int, str]] = dict
@@ -49,7 +49,7 @@ class _ShownProvider:
 
 
 class Board:
-    """What the leader sees: it writes that here, and the others read it."""
+    """The state that the leader sees: it writes that here, and the others read it."""
 
     def __init__(self, db: Database, watchers: Sequence[Watcher], own: Sight, clock: Clock) -> None:
         self._db = db
@@ -63,7 +63,7 @@ class Board:
 
     @property
     def sight(self) -> Sight:
-        """What the leader sees, whichever process that is."""
+        """The state that the leader sees, whichever process that is."""
         return Sight(
             {chain_id: partial(self._providers, chain_id) for chain_id in self._own.providers},
             self._collecting,

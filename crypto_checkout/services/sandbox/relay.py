@@ -37,7 +37,7 @@ _ENUMS: Mapping[str, Callable[[str], Any]] = {"kind": TransferKind, "scenario": 
 
 
 class Relaying(Protocol):
-    """What has operations for the leader; `relay` is None where this process always leads."""
+    """Operations of which some are the leader's to do; `relay` is None where this process always leads."""
 
     relay: "Relay | None"
 

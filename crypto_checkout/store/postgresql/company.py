@@ -37,7 +37,7 @@ WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.SERVE
 
 
 class Company:
-    """What a process knows of the others. `receive` is called on the event loop with each of their notices."""
+    """The other processes, as this one knows them. `receive` is called on the event loop with each of their notices."""
 
     def __init__(self, server: DatabaseServer, receive: Callable[[str], None]) -> None:
         self.processes = 1

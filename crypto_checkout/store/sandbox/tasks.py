@@ -1,4 +1,4 @@
-"""What test helpers ask of the simulated chain where several processes may serve, for the leader to do; its answers."""
+"""Operations of test helpers that wait for the leader, where several processes may serve, and its answers."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the leader writes about itself, and what others ask of it; `store.postgresql.leadership` decides who leads."""
+"""The row in which the leader shows its state, and others ask it to end (`store.postgresql.leadership`)."""
 
 from crypto_checkout.store.database import WriteUnit
 

@@ -192,13 +192,15 @@ def test_the_table_of_chains_is_that_of_the_presets(tmp_path: Path) -> None:
 
 def test_the_guide_to_speed_names_what_the_benchmarks_measure() -> None:
     text = guide_text("speed", "")
-    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == list(requests.CASES)
+    tables = text.partition("\n## On PostgreSQL\n")
+    assert re.findall(r"^\| `([\w-]+)` \|", tables[0], re.MULTILINE) == list(requests.CASES)
+    assert set(re.findall(r"^\| `([\w-]+)` \|", tables[2], re.MULTILINE)) <= set(requests.CASES)
     days = re.findall(r"^\| \d \| (\d+) \| ([\d,]+) \|", text, re.MULTILINE)
     assert [int(day.replace(",", "")) for _, day in days] == [orders.a_day(int(second)) for second, _ in days]
     assert len(days) == 3
     parsers = "".join(inspect.getsource(each) for each in (requests, orders))
     assert {option for option in re.findall(r"--\w+", text) if f'"{option}"' not in parsers} == set()
-    assert set(re.findall(r"scripts/bench (\w+)", text)) == {"requests", "orders"}
+    assert set(re.findall(r"scripts/bench (\w+)", text)) == {"requests", "orders", "processes"}
 
 
 def test_the_table_of_scenarios_is_right() -> None:

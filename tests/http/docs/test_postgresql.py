@@ -1,72 +1,91 @@
-"""The guide *A PostgreSQL database*: its commands are run, and do what it says."""
+"""The guide *A PostgreSQL database*: its commands, run in order, do what it says."""
 
-import os
 import re
-import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from crypto_checkout.http.docs.contents import guide_text
-from tests.http.docs.test_guides import blocks
-from tests.support import postgresql
-from tests.support.postgresql import USER, PostgresqlServer
-from tests.support.server import Server
+from tests.support.postgresql import USER, PostgresqlServer, find
+from tests.support.server import Server, environment
 
+GUIDE = guide_text("postgresql", "")
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
-COMMANDS = [
-    line.removeprefix("$ ")
-    for info, text in blocks(guide_text("postgresql", ""))
-    if info == "console"
-    for line in text.splitlines()
-]
+
+
+def commands(heading: str) -> list[str]:
+    """Return the commands below a heading."""
+    section = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\$ (.+)$", section, re.MULTILINE)
 
 
 @pytest.fixture
 def url(postgresql_server: PostgresqlServer) -> Iterator[str]:
-    """Make the user and the database by the guide's first commands; the password isn't asked for, as all may in."""
-    made = [re.sub(" --pwprompt", "", each.removeprefix("sudo -u postgres ")) for each in COMMANDS[:2]]
-    assert [each.split()[0] for each in made] == ["createuser", "createdb"]
-    for command in made:
-        run(f"{command} ", postgresql_server, PGHOST=str(postgresql_server.folder), PGUSER=USER)
+    """Make the user and the database by the guide's commands; the password isn't asked for, as all may in."""
+    programs = find()
+    assert programs is not None
+    environ = {"PATH": str(programs), "PGHOST": str(postgresql_server.folder), "PGUSER": USER}
+    for line in commands("Set up"):
+        arguments = line.removeprefix("sudo -u postgres ").replace("--pwprompt ", "").split()
+        subprocess.run([programs / arguments[0], *arguments[1:]], env=environ, check=True)
     yield f"postgresql://checkout@/checkout?host={postgresql_server.folder}"
     postgresql_server.execute("DROP DATABASE checkout WITH (FORCE)")
     postgresql_server.execute("DROP ROLE checkout")
 
 
-def run(command: str, server: PostgresqlServer, **environ: str) -> None:
-    """Run a command of the guide, with the programs of the server."""
-    del server
-    programs = postgresql.find()
-    assert programs is not None
-    command = command.replace('"$DATABASE_URL"', shlex.quote(environ.get("DATABASE_URL", "")))
-    path = f"{programs}:{os.environ['PATH']}"
-    done = subprocess.run(
-        shlex.split(command), env={"PATH": path, **environ}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Make a shop's folder, beside that of the programs."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "crypto-checkout"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m crypto_checkout "$@"\n', "utf-8")
+    program.chmod(0o755)
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return folder
 
 
-def test_a_restored_dump_gives_no_address_out_again(
-    postgresql_server: PostgresqlServer, url: str, tmp_path: Path
-) -> None:
-    dump, restore = COMMANDS[2:]
-    (tmp_path / "checkout.toml").write_text(f'[database]\nurl = "{url}"\n', "utf-8")
-    file = tmp_path / "checkout.dump"
-    with Server(tmp_path) as server:
-        key = server.key
-        addresses = {server.api.post("/checkout_sessions", json=PRICE).json()["address"] for _ in range(3)}
-        run(dump.replace("checkout.dump", str(file)), postgresql_server, DATABASE_URL=url)
-        addresses |= {server.api.post("/checkout_sessions", json=PRICE).json()["address"] for _ in range(3)}
-    run(restore.replace("checkout.dump", str(file)), postgresql_server, DATABASE_URL=url)
-    with Server(tmp_path) as server:
-        api = server.client(key)
-        assert len(api.get("/checkout_sessions").json()["data"]) == 3
-        later = {api.post("/checkout_sessions", json=PRICE).json()["address"] for _ in range(3)}
-    assert len(addresses) == 6
-    assert not later & addresses
-    with psycopg.connect(url) as session:
-        assert session.execute("SELECT COUNT(*) FROM checkout_sessions").fetchone() == (6,)
+def run(folder: Path, line: str, url: str) -> str:
+    """Run a command of the guide, which has to succeed."""
+    postgresql = find()
+    assert postgresql is not None
+    environ = environment({"DATABASE_URL": url})
+    environ["PATH"] = f"{folder.parent / 'programs'}:{postgresql}:{environ['PATH']}"
+    done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def sell(folder: Path, key: str | None, config: str | None = None) -> tuple[str | None, set[str]]:
+    """Serve, and make a few sessions; return the key of a first start, and all addresses of sessions."""
+    with Server(folder, config) as server:
+        api = server.client(server.key or key)
+        for _ in range(3):
+            assert api.post("/checkout_sessions", json=PRICE).status_code == 201
+        listed = api.get("/checkout_sessions?limit=100").json()["data"]
+        return server.key or key, {each["address"] for each in listed}
+
+
+def test_a_shop_moves_there_is_put_back_and_moves_back_by_the_commands_of_the_guide(shop: Path, url: str) -> None:
+    key, before = sell(shop, None, "")
+    (shop / "database-url").write_text(f"{url}\n", "utf-8")
+    for line in commands("Move there"):
+        run(shop, line, url)
+    key, there = sell(shop, key, '[database]\nurl_file = "database-url"\n')
+    assert len(there) == len(before) + 3
+    dump, restore = commands("Backups")
+    run(shop, dump, url)
+    key, lost = sell(shop, key)
+    run(shop, restore, url)
+    key, after = sell(shop, key)
+    assert after > there
+    assert not (after - there) & (lost - there), "no address is given out twice"
+    for line in commands("Move back"):
+        run(shop, line, url)
+    key, back = sell(shop, key, '[database]\npath = "new-data/checkout.db"\n')
+    assert back > after
+    assert len(back - lost) == len(back) - len(there)
