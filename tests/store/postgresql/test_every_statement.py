@@ -1,6 +1,6 @@
 """Each statement of the program, as PostgreSQL takes it: it prepares, and reads no table whole that SQLite doesn't.
 
-Statements are found in the source: what `unit.one`, `unit.all`, `unit.run` and their like are given. Those of constants
+Statements are found in the source: what `unit.one`, `unit.all`, `unit.put` and their like are given. Those of constants
 are evaluated; those with parts that a function is given need an example of each part in `PARTS`.
 """
 
@@ -26,7 +26,7 @@ from crypto_checkout.store.postgresql.statements import translate
 from crypto_checkout.store.table import Table
 from tests.support.postgresql import PostgresqlServer
 
-CALLS = frozenset({"one", "all", "run", "run_many", "insert", "add"})
+CALLS = frozenset({"one", "all", "lookup", "run", "run_many", "insert", "put", "add"})
 OF_ONE_ENGINE = ("sqlite", "postgresql", "data_folder", "moving", "migrations", "migrate", "units", "upkeep.space")
 """Modules whose statements are of SQLite's files, of whatever tables there are, or handed on from elsewhere."""
 
@@ -86,6 +86,7 @@ MADE_AS_THEY_RUN = frozenset(
         "table.add",
         "table.all",
         "table.one",
+        "table.put",
         "webhooks.endpoint_cleanup._first_event",
     }
 )
@@ -165,7 +166,7 @@ def evaluated(call: ast.Call, known: Mapping[str, Any]) -> list[str]:
             table = eval(ast.unparse(call.func.value), dict(known))  # noqa: S307 - our own source
             if not isinstance(table, Table):  # a module's function of the same name
                 return ["SELECT 1"]
-            if call.func.attr == "add":
+            if call.func.attr in {"add", "put"}:
                 return [table._insert_by_position]
             text, prefix = call.args[1] if call.args[1:] else ast.Constant(""), f"{table.select} "
         return [f"{prefix}{eval(ast.unparse(text), dict(known))}"]  # noqa: S307 - our own source
