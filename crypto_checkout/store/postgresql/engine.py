@@ -13,8 +13,8 @@ from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.group_commit import Group, QueuedUnit
 from crypto_checkout.store.place import DatabaseServer
-from crypto_checkout.store.postgresql.company import Company
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
+from crypto_checkout.store.postgresql.peers import Peers
 from crypto_checkout.store.postgresql.reading import QuickRead, QuickReads, read
 from crypto_checkout.store.postgresql.session import ServingSession, open_connection
 from crypto_checkout.store.units import ReadUnit
@@ -98,17 +98,17 @@ class PostgresqlEngine:
         self._snapshot = ""
         self._looked_at: float | None = None
         self._looking: asyncio.Task[None] | None = None
-        self._company = Company(server, receive) if serves else None
+        self._peers = Peers(server, receive) if serves else None
 
     @classmethod
     async def open(cls, server: DatabaseServer, receive: Callable[[str], None], *, serves: bool) -> Self:
-        """Open the first sessions. Raises FatalError if another process serves this database, and DatabaseFailed."""
+        """Open the first sessions. Raises FatalError while another process changes the tables, and DatabaseFailed."""
         engine = cls(server, receive, serves=serves)
         try:
             await engine._writer.run(_Worker.connection)
             await engine._look()
-            if engine._company is not None:
-                await engine._company.open()
+            if engine._peers is not None:
+                await engine._peers.open()
         except BaseException:  # passed on  # a loop's boundary
             await engine.close()
             raise
@@ -159,12 +159,12 @@ class PostgresqlEngine:
 
     def processes(self) -> int:
         """Return the number of processes that serve the database, this one included."""
-        return 1 if self._company is None else self._company.processes
+        return 1 if self._peers is None else self._peers.processes
 
     async def close(self) -> None:
         """Close the sessions."""
-        if self._company is not None:
-            await self._company.close()
+        if self._peers is not None:
+            await self._peers.close()
         if self._looking is not None:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
@@ -182,7 +182,7 @@ class PostgresqlEngine:
             group.fail(error)
             return
         try:
-            others = () if self._company is None else (self._company.tell,)
+            others = () if self._peers is None else (self._peers.tell,)
             if group.is_quick:
                 group.finish_together(connection, *others)
             group.finish(connection, *others)

@@ -1,4 +1,4 @@
-"""Leading: of all processes that serve one database, one follows chains, sends, and keeps house.
+"""Leading: of all processes that serve one database, one follows chains, sends, and tidies up.
 
 It holds an advisory lock, for as long as a session of its own lives. In the same transaction as the lock is taken, the
 *term* rises; what a leader writes carries its term, and an earlier one is refused (`store.group_commit.TERM`). So a

@@ -36,7 +36,7 @@ WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.SERVE
 """  # noqa: S608 - numbers of ours
 
 
-class Company:
+class Peers:
     """The other processes, as this one knows them. `receive` is called on the event loop with each of their notices."""
 
     def __init__(self, server: DatabaseServer, receive: Callable[[str], None]) -> None:
