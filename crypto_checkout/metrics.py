@@ -44,7 +44,7 @@ EVENTS_PLAIN = Gauge(
 )
 LEADER = Gauge(
     "checkout_leader",
-    "1 while this process leads: it follows chains, sends and keeps house. Of several processes exactly one does.",
+    "1 while this process leads: it follows chains, sends and tidies up. Of several processes exactly one does.",
     registry=REGISTRY,
 )
 LEADER_TERM = Gauge(

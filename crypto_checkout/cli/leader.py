@@ -34,7 +34,7 @@ def leader(options: Options, *, hand_over: bool, as_json: bool) -> None:
     """Show which process leads.
 
     Several processes can serve a database on a PostgreSQL server. One of them follows the chains, sends webhooks and
-    mails, and keeps house; when it ends, another takes over within seconds.
+    mails, and tidies up; when it ends, another takes over within seconds.
     """
     config = load_config(options)
     require_database(config)

@@ -33,7 +33,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
-@click.option("--new-secret-key", is_flag=True, help="Of a PostgreSQL database whose secret.key was lost.")
+@click.option(
+    "--new-secret-key",
+    is_flag=True,
+    help="Use this data folder's secret.key for a PostgreSQL database whose own was lost.",
+)
 @click.pass_obj
 def serve(options: Options, new_secret_key: bool) -> None:
     """Run the server."""

@@ -1,4 +1,4 @@
-"""The leader: of several processes that serve one database, the one that follows chains, sends, and keeps house."""
+"""The leader: of several processes that serve one database, the one that follows chains, sends, and tidies up."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -49,7 +49,7 @@ class _ShownProvider:
 
 
 class Board:
-    """The state that the leader sees: it writes that here, and the others read it."""
+    """The notices of the leader: what it alone sees it writes here, and the others read it."""
 
     def __init__(self, db: Database, watchers: Sequence[Watcher], own: Sight, clock: Clock) -> None:
         self._db = db

@@ -7,7 +7,7 @@ loops begin with each term and end with it, any number of times. All that they w
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Never, Protocol
@@ -47,7 +47,7 @@ def who_leads(standing: Standing) -> str:
 class RunningLoops:
     """Loops that run together, and what is written once they have ended."""
 
-    def __init__(self, loops: Sequence[Loop], last: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(self, loops: Sequence[Loop], last: Loop | None = None) -> None:
         self._loops = [*loops]
         self._last = last
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,7 +69,7 @@ class RunningLoops:
         """End them, and write what they still hold in memory. Repeating is safe."""
         await self.abandon()
         if self._context is not None and self._last is not None:
-            await self._started(self._write_last(self._last), "last writes")
+            await self._started(self._last(), "last writes")
         self._context = None
 
     async def abandon(self) -> None:
@@ -78,9 +78,6 @@ class RunningLoops:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _write_last(self, last: Callable[[], Awaitable[None]]) -> None:
-        await last()
 
     def _started(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         assert self._context is not None, "they were started"

@@ -188,7 +188,7 @@ class _Copying:
         return "" if row is None else str(row[0])
 
     def _hand_over(self, left: MoveMark | None) -> None:
-        """MoveMark the source as moved, and then let the target be served."""
+        """Mark the source as moved, and then let the target be served."""
         if left is None:
             mark.write(self._source, MoveMark(MoveState.MOVED, str(self._target), self._life(self._source), self._now))
         self._source.commit(durably=True)

@@ -47,7 +47,7 @@ def read(connection: Any) -> MoveMark | None:
 
 
 def write(connection: Any, mark: MoveMark) -> None:
-    """MoveMark a database, in the transaction that is open."""
+    """Mark a database, in the transaction that is open."""
     connection.execute("DELETE FROM database_moves", {})
     values: Mapping[str, str] = {
         "state": mark.state.value,
