@@ -167,6 +167,9 @@ class _Copying:
             if (arriving.state, arriving.life) != (MoveState.ARRIVING, life):
                 what = "was moved" if arriving.state is MoveState.MOVED else "is the copy of another database"
                 raise FatalError(f"{self._target} {what}. {_EMPTY}")
+            if left is not None and left.place != str(self._target):
+                # A copy that was cut off: what came since is only at the other place.
+                raise FatalError(f"{self._source} was moved to {left.place} already. {_REOPEN}")
             return
         if any(self._target.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for name in _OF_A_USED_ONE):  # noqa: S608 - names of the schema
             if left is not None and life == self._life(self._target):

@@ -73,6 +73,7 @@ class PostgresqlConnection:
         self._answer_seconds = answer_seconds
         self._was_committed = was_committed
         self._transaction: str | None = None
+        """The number of the transaction that is open, once it is known."""
         self._pgconn = session.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
@@ -149,7 +150,7 @@ class PostgresqlConnection:
                 self._forget()
             self._send_control(sql)
         elif statement := _BEGIN.get(sql):
-            self.in_transaction = True
+            self.in_transaction, self._transaction = True, None
             self._send_control(statement)
             if sql == "BEGIN IMMEDIATE":
                 self._send(_LOCK_TO_WRITE, translate(_LOCK_TO_WRITE), ())

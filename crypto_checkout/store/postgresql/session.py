@@ -33,6 +33,10 @@ _SERVING = (
 PROCESS = f"{os.getpid()}@{socket.gethostname()}"[:_MOST_OF_A_NAME]
 """This process as others see it in the names of its sessions: 4242@shop-1."""
 
+_STATE = """
+SELECT (SELECT number FROM schema_version), (SELECT place FROM database_moves WHERE state = 'moved')
+"""
+
 _SETTINGS = {
     "lock_timeout": "5s",  # as SQLite waits for a file's lock
     "statement_timeout": "0",
@@ -155,17 +159,19 @@ class ServingSession:
     def __init__(self, server: DatabaseServer) -> None:
         self._server = server
         self._earlier: tuple[int, str] | None = None
+        self._schema: int | None = None
 
     def open(self) -> PostgresqlConnection:
         """Open it, under a lock that keeps others from changing the tables.
 
-        Raises FatalError if they are being changed, and as `connect` does.
+        Raises FatalError if they are being changed, or were while it was lost, and as `connect` does.
         """
         session = connect(self._server, "writer")
         try:
             with cut_off_after(_SET_UP_SECONDS, session):
                 self._end_earlier(session)
                 session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (locks.SPACE, locks.SERVE))
+                self._refuse_changed(session)
         except psycopg.errors.LockNotAvailable as error:
             session.close()
             raise FatalError(
@@ -174,7 +180,25 @@ class ServingSession:
         except psycopg.Error as error:
             session.close()
             raise as_failure(error, writes=True) from error
+        except FatalError:
+            session.close()
+            raise
         return _connection(self._server, session, writes=True)
+
+    def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:
+        """Raise FatalError if the tables were changed, or the database moved, while nothing kept others from it."""
+        row = session.execute(_STATE.encode()).fetchone()
+        assert row is not None
+        schema, moved_to = row
+        if self._schema is None:
+            self._schema = schema
+        elif schema != self._schema:
+            raise FatalError(
+                f"The tables of {self._server} were brought up to date by another version: install that one here too, "
+                "and start this process again."
+            )
+        elif moved_to is not None:
+            raise FatalError(f"{self._server} was moved to {moved_to} while it couldn't be reached: stop this process.")
 
     def _end_earlier(self, session: "psycopg.Connection[Any]") -> None:
         """End the earlier session, if it was cut off and the server hasn't noticed: others may wait for it."""

@@ -221,6 +221,23 @@ def test_the_copy_of_another_database_is_refused(file: Path, server: DatabaseSer
         copy(other, server)
 
 
+def test_a_copy_that_was_cut_off_does_not_go_on_once_the_database_was_moved_elsewhere(
+    file: Path, server: DatabaseServer, postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    def cut(*_: object) -> None:
+        raise Killed
+
+    second = postgresql_server.empty_database(tmp_path)
+    with pytest.raises(Killed):
+        copy(file, second, cut)
+    copy(file, server)
+    with pytest.raises(FatalError, match=r"was moved to .* already"):
+        copy(file, second)
+    with psycopg.connect(second.url) as session:
+        assert session.execute("SELECT state FROM database_moves").fetchone() == ("arriving",)
+    postgresql_server.drop(second)
+
+
 def test_a_moved_database_is_not_moved_again(
     file: Path, server: DatabaseServer, postgresql_server: PostgresqlServer, tmp_path: Path
 ) -> None:

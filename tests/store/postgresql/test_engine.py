@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,28 @@ async def test_processes_that_serve_write_beside_each_other_and_none_starts_whil
             await Database.open(server, now, serves=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("UPDATE schema_version SET number = number + 1", "another version"),
+        ("INSERT INTO database_moves VALUES (1, 'moved', 'elsewhere', '', '', '[]')", "moved to elsewhere"),
+    ],
+)
+async def test_what_was_changed_or_moved_while_the_session_was_lost_is_served_no_more(
+    server: DatabaseServer, change: str, message: str
+) -> None:
+    async with await Database.open(server, now, serves=True) as db:
+        assert await db.write(take_index) == 0
+        with psycopg.connect(server.url, autocommit=True) as other:
+            other.execute(
+                "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            other.execute(change.encode())
+        with pytest.raises(DatabaseFailed, match=message):
+            await db.write(take_index)
+
+
 async def test_a_server_that_was_killed_loses_nothing_and_is_found_again(
     own_server: PostgresqlServer, tmp_path: Path
 ) -> None:
@@ -245,11 +267,8 @@ async def test_a_lock_that_another_program_keeps_fails_a_write_and_the_next_one_
     assert await db.write(take_index) == 0
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-async def test_a_commit_whose_answer_is_lost_is_neither_called_failed_nor_called_stored_wrongly(
-    db: Database, server: DatabaseServer, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
-) -> None:
-    assert await db.write(take_index) == 0
+def lose_the_next_commit(monkeypatch: pytest.MonkeyPatch, *, arrives: bool) -> None:
+    """Cut the connection at the next COMMIT, before or after it has been carried out."""
     send = PostgresqlConnection._send_control
 
     def send_and_lose(connection: PostgresqlConnection, sql: str) -> None:
@@ -265,6 +284,14 @@ async def test_a_commit_whose_answer_is_lost_is_neither_called_failed_nor_called
             same.shutdown(socket.SHUT_RDWR)
 
     monkeypatch.setattr(PostgresqlConnection, "_send_control", send_and_lose)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_commit_whose_answer_is_lost_is_neither_called_failed_nor_called_stored_wrongly(
+    db: Database, server: DatabaseServer, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
+) -> None:
+    assert await db.write(take_index) == 0
+    lose_the_next_commit(monkeypatch, arrives=arrives)
     if arrives:
         assert await db.write(take_index) == 1
     else:
@@ -272,6 +299,33 @@ async def test_a_commit_whose_answer_is_lost_is_neither_called_failed_nor_called
             await db.write(take_index)
     assert await db.write(take_index) == 1 + arrives
     assert stored(server) == 2 + arrives
+
+
+async def test_the_outcome_of_a_lost_commit_is_never_that_of_an_earlier_transaction(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(unit: WriteUnit) -> None:
+        take_index(unit)  # its answer brings the transaction's number
+        raise DatabaseFailed("the disk is full")
+
+    def put(number: int) -> Callable[[WriteUnit], None]:
+        sql = "INSERT INTO blocks (chain_id, number, hash, time) VALUES (9, :number, '', '')"
+        return lambda unit: unit.put(sql, {"number": number})
+
+    with pytest.raises(DatabaseFailed, match="disk is full"):
+        await db.write(fail, quick=True)
+    await db.write(put(1), quick=True)
+    lose_the_next_commit(monkeypatch, arrives=False)
+    with pytest.raises(DatabaseFailed):
+        await db.write(put(2), quick=True)
+
+    with pytest.raises(DatabaseFailed, match="disk is full"):
+        await db.write(fail, quick=True)
+    lose_the_next_commit(monkeypatch, arrives=True)
+    await db.write(put(3), quick=True)
+
+    rows = await db.read(lambda unit: unit.all("SELECT number FROM blocks WHERE chain_id = 9 ORDER BY number"))
+    assert [row[0] for row in rows] == [1, 3]
 
 
 def killed_after(server: DatabaseServer, answers: int) -> list[int]:
