@@ -2,8 +2,8 @@
 
 `crypto-checkout restore` sees to that itself. This is for databases that are put back in other ways, with the tools of
 a PostgreSQL server for example: each process records beside the database what was revoked and how far it had come
-(`store.data_folder.restore_guard`), and compares at its next start. Addresses have records of their own
-(`services.checkout.wallet_start`).
+(`store.data_folder.restore_guard`), and compares at its next start, and while it runs: a server's database can be
+replaced under it. Addresses have records of their own (`services.checkout.wallet_start`).
 """
 
 import asyncio
@@ -40,14 +40,10 @@ class RestoreGuard:
         """Make a database safe that was put back to an earlier state, before it is served. Repeating is safe."""
         self._revoked = await asyncio.to_thread(restore_guard.revoked_keys, self._folder)
         self._numbers = await asyncio.to_thread(restore_guard.last_numbers, self._folder)
+        await self._make_safe()
+
+    async def _make_safe(self) -> None:
         again, now = await self._db.read(self._compared)
-        if again:
-            await self._db.write(lambda unit: self._revoke(unit, again))
-            log.critical(
-                "API keys worked again that had been revoked: they are revoked once more. The database was put back to "
-                "an earlier state",
-                keys=again,
-            )
         known = self._numbers
         if known is not None and now is not None and known.are_lost_in(now):
             ended = await self._db.write(lambda unit: put_back.make_safe(unit, known, now))
@@ -56,6 +52,13 @@ class RestoreGuard:
                 "second factor, webhook endpoints and their secrets are those of then: change what you have changed "
                 "since. API keys made since are gone",
                 logins=ended,
+            )
+        if again:
+            await self._db.write(lambda unit: self._revoke(unit, again))
+            log.critical(
+                "API keys worked again that had been revoked: they are revoked once more. The database was put back to "
+                "an earlier state",
+                keys=again,
             )
 
     async def run(self) -> None:
@@ -71,14 +74,17 @@ class RestoreGuard:
         version = self._db.version()
         if version is not None and version == self._version:
             return
-        self._version = version
         revoked, numbers = await self._db.read(lambda unit: (put_back.revoked_keys(unit), put_back.last_numbers(unit)))
+        if self._numbers is not None and numbers is not None and self._numbers.are_events_lost_in(numbers):
+            await self._make_safe()
+            return
         if added := revoked - self._revoked:
             await asyncio.to_thread(restore_guard.add_revoked_keys, self._folder, added)
             self._revoked |= added
         if numbers is not None and numbers != self._numbers:
             restore_guard.note_last_numbers(self._folder, numbers)
             self._numbers = numbers
+        self._version = version
 
     def _compared(self, unit: ReadUnit) -> tuple[list[str], LastNumbers | None]:
         return put_back.keys_that_work_again(unit, self._revoked), put_back.last_numbers(unit)

@@ -29,9 +29,14 @@ class LastNumbers:
 
         What has no rows at all tells nothing: old events are deleted.
         """
+        is_same = now.life == self.life and now.since == self.since
+        return self.are_events_lost_in(now) or (is_same and 0 < now.audit < self.audit)
+
+    def are_events_lost_in(self, now: "LastNumbers") -> bool:
+        """Tell so by what never goes back otherwise: the newest event is kept, the newest entry of the trail may go."""
         if now.life != self.life or now.since != self.since:
             return now.life == self.life and now.since < self.since
-        return 0 < now.events < self.events or 0 < now.audit < self.audit
+        return 0 < now.events < self.events
 
 
 def revoked_keys(folder: Path) -> frozenset[str]:
