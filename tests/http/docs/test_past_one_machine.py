@@ -188,7 +188,7 @@ def test_the_commands_of_the_guide_make_a_shop_that_outlives_a_machine(machines:
     (second.folder / "data").mkdir()
     for line in commands("A database server and its standby"):
         if "pg_stat_replication" in line:
-            wait_until(partial(is_said, machines, line, "sync"), "follow")
+            wait_until(partial(is_said, machines, line, "| sync\n"), "follow")
         else:
             machines.run(line)
 
