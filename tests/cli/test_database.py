@@ -320,7 +320,6 @@ input()
 """
 WRITES = """
 import sqlite3, sys
-from tests.support.waiting import WAIT_SECONDS
 c = sqlite3.connect(sys.argv[1])
 c.execute('UPDATE wallets SET next_index = 12')
 c.commit()
