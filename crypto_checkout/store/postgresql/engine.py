@@ -38,7 +38,7 @@ class _Worker:
         self._connect = connect
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"postgresql {name}")
         self._connection: PostgresqlConnection | None = None
-        self._refused: tuple[float, DatabaseFailed] | None = None
+        self._refused: tuple[float, DatabaseFailed | FatalError] | None = None
 
     def start(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Start a function of this worker on its thread."""
@@ -54,14 +54,14 @@ class _Worker:
         return self._started - self._finished
 
     def connection(self) -> PostgresqlConnection:
-        """Return the session, a new one if it was lost. Raises DatabaseFailed."""
+        """Return the session, a new one if it was lost. Raises as what opens it does."""
         if self._connection is not None and self._connection.is_alive():
             return self._connection
         if self._refused is not None and time.monotonic() - self._refused[0] < _RETRY_SECONDS:
             raise DatabaseFailed(str(self._refused[1])) from self._refused[1]
         try:
             self._connection = self._connect()
-        except DatabaseFailed as error:
+        except (DatabaseFailed, FatalError) as error:
             self._refused = time.monotonic(), error
             raise
         return self._connection
@@ -193,6 +193,8 @@ class PostgresqlEngine:
         """Notice what other processes commit: the server's snapshot changes whenever a transaction that wrote ends."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            if self._peers is not None and not self._writer.waiting():
+                self._writer.start(_open)
             with suppress(DatabaseFailed):
                 await self._look()
 
@@ -203,6 +205,12 @@ class PostgresqlEngine:
             self._snapshot = snapshot
             self._changes += 1
         self._looked_at = started
+
+
+def _open(worker: _Worker) -> None:
+    """Open the session again that tells the others of this process, if it was lost: it may have nothing to write."""
+    with suppress(DatabaseFailed, FatalError):  # the next write says so
+        worker.connection()
 
 
 def _snapshot(worker: _Worker) -> str:

@@ -209,11 +209,11 @@ async def test_what_was_changed_or_moved_while_the_session_was_lost_is_served_no
     async with await Database.open(server, now, serves=True) as db:
         assert await db.write(take_index) == 0
         with psycopg.connect(server.url, autocommit=True) as other:
+            other.execute(change.encode())
             other.execute(
                 "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            other.execute(change.encode())
         with pytest.raises(DatabaseFailed, match=message):
             await db.write(take_index)
 

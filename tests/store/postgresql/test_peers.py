@@ -16,6 +16,7 @@ from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.webhooks import events
 from crypto_checkout.store.webhooks.events import EventFilter
 from tests.support.postgresql import PostgresqlServer
@@ -103,6 +104,26 @@ async def test_a_process_whose_session_is_ended_hears_again(
             await one.write(lambda unit: unit.after_commit(signal))
             await asyncio.sleep(0.1)
     assert one.processes() == two.processes() == 2
+
+
+async def test_a_process_that_writes_nothing_still_counts_after_its_sessions_were_ended(
+    pair: tuple[Database, Database], server: DatabaseServer
+) -> None:
+    with psycopg.connect(server.url, autocommit=True) as session:
+
+        def serving() -> int:
+            found = session.execute(
+                "SELECT COUNT(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+                " WHERE datname = current_database() AND locktype = 'advisory' AND objid = %s",
+                (locks.SERVE,),
+            ).fetchone()
+            return 0 if found is None else int(found[0])
+
+        session.execute(
+            "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name LIKE '% writer %'"
+        )
+        await until(lambda: serving() == 2, "both keep others from changing the tables again")
+    await until(lambda: [each.processes() for each in pair] == [2, 2], "both know of each other again")
 
 
 async def test_events_of_processes_with_different_clocks_are_polled_in_the_order_of_commits(
