@@ -22,9 +22,9 @@ def session_of(unit: ReadUnit, form: str) -> str | None:
 
 
 def note(unit: WriteUnit, form: str, session_id: str) -> None:
-    """Note the session that a form made, in place of an earlier one."""
+    """Note the session that a form made, in place of an earlier one, by whichever process's clock that was made."""
     digest = _digest(form)
-    idempotency.record(unit, _NAME, digest, StoredAnswer(digest, _CREATED, session_id), unit.now)
+    idempotency.record(unit, _NAME, digest, StoredAnswer(digest, _CREATED, session_id), unit.now + _KEPT)
 
 
 def _digest(form: str) -> str:

@@ -120,7 +120,8 @@ async def test_a_process_that_writes_nothing_still_counts_after_its_sessions_wer
             return 0 if found is None else int(found[0])
 
         session.execute(
-            "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name LIKE '% writer %'"
+            "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE application_name LIKE '% writer %'"
         )
         await until(lambda: serving() == 2, "both keep others from changing the tables again")
     await until(lambda: [each.processes() for each in pair] == [2, 2], "both know of each other again")
