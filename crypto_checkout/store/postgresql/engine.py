@@ -178,7 +178,7 @@ class PostgresqlEngine:
             return
         try:
             connection = worker.connection()
-        except (DatabaseFailed, FatalError) as error:
+        except Exception as error:  # noqa: BLE001  # passed to each caller, who waits for it  # a loop's boundary
             group.fail(error)
             return
         try:

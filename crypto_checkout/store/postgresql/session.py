@@ -98,8 +98,14 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
 
 @contextmanager
 def cut_off_after(seconds: float, session: "psycopg.Connection[Any]") -> Iterator[None]:
-    """End the session if what is done with it takes longer: psycopg waits for a server that hangs without an end."""
-    same = socket.socket(fileno=os.dup(session.fileno()))
+    """End the session if what is done with it takes longer: psycopg waits for a server that hangs without an end.
+
+    Raises DatabaseFailed where the process has no descriptor left.
+    """
+    try:
+        same = socket.socket(fileno=os.dup(session.fileno()))
+    except OSError as error:
+        raise DatabaseFailed(f"the database failed: {error}") from error
     timer = threading.Timer(seconds, _shut_down, (same,))
     timer.daemon = True
     timer.start()
@@ -127,6 +133,9 @@ def _connection(server: DatabaseServer, session: "psycopg.Connection[Any]", *, w
     except psycopg.Error as error:
         session.close()
         raise as_failure(error, writes=True) from error
+    except DatabaseFailed:
+        session.close()
+        raise
     connection = PostgresqlConnection(session, writes=writes, was_committed=partial(was_committed, server, life))
     connection.confirm(_CONFIRM_SECONDS)
     return connection
@@ -180,7 +189,7 @@ class ServingSession:
         except psycopg.Error as error:
             session.close()
             raise as_failure(error, writes=True) from error
-        except FatalError:
+        except (DatabaseFailed, FatalError):
             session.close()
             raise
         return _connection(self._server, session, writes=True)

@@ -1,14 +1,17 @@
 """Units of work on a real PostgreSQL server, which is killed, stopped and read by others meanwhile."""
 
 import asyncio
+import errno
 import os
 import random
 import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -216,6 +219,40 @@ async def test_what_was_changed_or_moved_while_the_session_was_lost_is_served_no
             )
         with pytest.raises(DatabaseFailed, match=message):
             await db.write(take_index)
+
+
+async def test_a_process_without_descriptors_fails_a_write_and_the_next_one_works(
+    server: DatabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def end_sessions() -> None:
+        answer(
+            server,
+            "SELECT COUNT(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+
+    async with await Database.open(server, now, serves=True) as db:
+        assert await db.write(take_index) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup", none_left)
+            end_sessions()
+            with pytest.raises(DatabaseFailed, match="Too many open files"):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await db.write(take_index)
+            with pytest.raises(DatabaseFailed, match="Too many open files"):
+                await db.read(lambda unit: unit.one("SELECT 1"))
+            names = {each.name for each in threading.enumerate()}
+            assert "postgresql notices" in names, "it goes on trying"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            index = 0
+            while not index:
+                with suppress(DatabaseFailed):  # it is asked again half a second later
+                    index = await db.write(take_index)
+                await asyncio.sleep(0.05)
+        assert index == 1
 
 
 async def test_a_server_that_was_killed_loses_nothing_and_is_found_again(
