@@ -103,7 +103,10 @@ class Peers:
 
     def _pass_on(self, payload: str) -> bool:
         """Pass the notices of another process on to the event loop; tell whether it has only just joined."""
-        sender, *notices = json.loads(payload)
+        try:
+            sender, *notices = json.loads(payload)
+        except (ValueError, TypeError):
+            return False  # another program's
         if sender == self._name:
             return False
         for notice in notices:

@@ -106,6 +106,21 @@ async def test_a_process_whose_session_is_ended_hears_again(
     assert one.processes() == two.processes() == 2
 
 
+async def test_a_notice_of_another_program_keeps_nobody_from_hearing_the_next(
+    pair: tuple[Database, Database], server: DatabaseServer
+) -> None:
+    one, two = pair
+    called = asyncio.Event()
+    signal = one.signals.make("bell", lambda: None)
+    two.signals.make("bell", called.set)
+    with psycopg.connect(server.url, autocommit=True) as session:
+        for text in ("no JSON", "17"):
+            session.execute("SELECT pg_notify('crypto_checkout', %s)", (text,))
+    await one.write(lambda unit: unit.after_commit(signal))
+    async with asyncio.timeout(WAIT_SECONDS):
+        await called.wait()
+
+
 async def test_a_process_that_writes_nothing_still_counts_after_its_sessions_were_ended(
     pair: tuple[Database, Database], server: DatabaseServer
 ) -> None:
