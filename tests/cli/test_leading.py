@@ -91,7 +91,7 @@ def test_a_leader_whose_network_is_lost_gives_up_and_follows_when_it_is_back(
             network.hang()
             second.wait_until(lambda: leads(second), "lead")
             first.wait_until(lambda: not leads(first), "give up")
-            assert "the database can't be reached: this process leads no more" in first.log
+            assert "the database can't be used: this process leads no more" in first.log
             network.mend()
             first.wait_until(lambda: told(first)[-1]["event"] == "another process leads", "follow")
             assert leads(second)

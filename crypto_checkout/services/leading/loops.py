@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Never, Protocol
 
 from crypto_checkout import metrics
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.core.upkeep.leader import ALONE, NOBODY, Standing
 from crypto_checkout.log import get_logger
 from crypto_checkout.store.group_commit import TERM
@@ -31,7 +31,7 @@ class Election(Protocol):
     """A process's part in leading; see `store.postgresql.leadership`. It is used on one thread."""
 
     def turn(self) -> Standing:
-        """Lead if nobody does, or confirm it. Raises DatabaseFailed."""
+        """Lead if nobody does, or confirm it. Raises DatabaseFailed, and FatalError where it is another server now."""
 
     def step_back(self) -> None:
         """Lead no more."""
@@ -142,9 +142,9 @@ class Leading:
         """Lead or confirm it, and start or end the loops accordingly; return the seconds until the next turn."""
         try:
             standing = await self._on_thread(self._election.turn)
-        except DatabaseFailed as error:
+        except (DatabaseFailed, FatalError) as error:
             if self._term is not None:
-                log.warning("the database can't be reached: this process leads no more", error=str(error))
+                log.warning("the database can't be used: this process leads no more", error=str(error))
             standing = NOBODY
         await self._take(standing)
         if standing.term is None or not standing.is_asked_to_end:

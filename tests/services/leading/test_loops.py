@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from crypto_checkout.core.errors import DatabaseFailed
+import pytest
+
+from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.core.upkeep.leader import NOBODY, Standing
 from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, RunningLoops, who_leads
 from crypto_checkout.store.group_commit import TERM
@@ -36,13 +38,13 @@ class Loops:
 class Election:
     """Answers as it is told; `steps_back` counts."""
 
-    def __init__(self, answers: Sequence[Standing | DatabaseFailed]) -> None:
+    def __init__(self, answers: Sequence[Standing | Exception]) -> None:
         self.steps_back = 0
         self._answers = iter(answers)
 
     def turn(self) -> Standing:
         answer = next(self._answers)
-        if isinstance(answer, DatabaseFailed):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -50,7 +52,7 @@ class Election:
         self.steps_back += 1
 
 
-async def after(answers: Sequence[Standing | DatabaseFailed]) -> tuple[Loops, Leading, Election, list[float]]:
+async def after(answers: Sequence[Standing | Exception]) -> tuple[Loops, Leading, Election, list[float]]:
     """Take a turn with each answer; return what came of it, with the pauses."""
     loops, election = Loops(), Election(answers)
     leading = Leading(election, loops.running)
@@ -92,8 +94,9 @@ async def test_a_new_term_is_one_of_its_own_although_the_leader_is_the_same() ->
     await leading.end()
 
 
-async def test_they_end_when_the_database_cannot_be_reached_and_write_nothing_any_more() -> None:
-    loops, leading, _, pauses = await after([Standing(3, None), DatabaseFailed("gone"), DatabaseFailed("gone")])
+@pytest.mark.parametrize("error", [DatabaseFailed("gone"), FatalError("an older server is there now")])
+async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_more(error: Exception) -> None:
+    loops, leading, _, pauses = await after([Standing(3, None), error, error])
     assert loops.done == [*begun(3), *lost(3)]
     assert leading.standing == NOBODY
     assert pauses == [1, 1, 1]
