@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
-from crypto_checkout.log import get_logger
+from crypto_checkout.log import RepeatedLine, get_logger
 from crypto_checkout.services.loops import every
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -23,6 +23,7 @@ from crypto_checkout.store.upkeep import put_back
 log = get_logger("database")
 
 _EVERY_SECONDS = 1.0
+_REFUSED = "what a restore may not undo could not be recorded"
 
 
 class RestoreGuard:
@@ -35,6 +36,7 @@ class RestoreGuard:
         self._revoked: frozenset[str] = frozenset()
         self._numbers: LastNumbers | None = None
         self._version: int | None = None
+        self._refusals = RepeatedLine()
 
     async def apply(self) -> None:
         """Make a database safe that was put back to an earlier state, before it is served. Repeating is safe."""
@@ -64,10 +66,18 @@ class RestoreGuard:
     async def run(self) -> None:
         """Record it within a second, and at the end, until cancelled."""
         try:
-            await every(_EVERY_SECONDS, self.turn, log=log, failure="what a restore may not undo could not be recorded")
+            await every(_EVERY_SECONDS, self._record, log=log, failure=_REFUSED)
         finally:
-            with suppress(DatabaseFailed, OSError):  # the first is logged; of the other the turn before told
-                await self.turn()
+            with suppress(DatabaseFailed):  # logged
+                await self._record()
+
+    async def _record(self) -> None:
+        """Take a turn; where the folder takes nothing, as on a full disk, the next one tries again."""
+        try:
+            await self.turn()
+        except OSError as error:
+            if (times := self._refusals.due()) is not None:
+                log.warning(_REFUSED, error=str(error), times=times)
 
     async def turn(self) -> None:
         """Record what has changed since the last turn."""

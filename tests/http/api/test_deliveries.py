@@ -140,6 +140,7 @@ async def test_no_secret_is_in_the_files_of_the_database(tmp_path: Path) -> None
         assert error(await app.api.post(ENDPOINTS, json=body, headers=once))["code"] == "idempotency_key_reused"
 
 
+@pytest.mark.sqlite  # without its key no process starts on a server's database
 async def test_without_its_key_an_endpoint_is_switched_off_until_its_secret_is_rotated(tmp_path: Path) -> None:
     with Receiver() as receiver:
         async with open_app(tmp_path) as app:

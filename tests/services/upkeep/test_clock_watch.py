@@ -85,13 +85,11 @@ async def test_it_is_shown_in_both_modes_and_can_be_put_aside(app: App, clocks: 
     clocks.tick(jump=-HOUR)
     await watch.turn()
     parts = WatchedMode(Readiness(app.opened.db, (), clocks.wall))
-    found = Issues(
-        app.opened.db,
-        {
-            mode: ServerIssues(parts, livemode=mode, folder=Path("/"), clock=clocks.wall, clock_watch=watch)
-            for mode in (True, False)
-        },
-    )
+    of_modes = {
+        mode: ServerIssues(parts, livemode=mode, folder=Path("/"), clock=clocks.wall, clock_watch=watch)
+        for mode in (True, False)
+    }
+    found = Issues(app.opened.db, of_modes, dismissed=of_modes[True].dismiss)
     (live,), (test,) = (await found.of_server(True), await found.of_server(False))
     assert live == test
     assert (live.kind, live.livemode) == (IssueKind.CLOCK, None)
