@@ -132,10 +132,15 @@ class WholeServer:
 
 
 def _is_ours(session: "psycopg.Connection[Any]", lock: int) -> bool:
-    """Take a lock for as long as the session lives; return False if another session has it."""
-    row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", (locks.SPACE, lock)).fetchone()
-    assert row is not None
-    return bool(row[0])
+    """Take a lock for as long as the session lives; return False if another session keeps it.
+
+    A process that has just ended still has its sessions for a moment: the session's `lock_timeout` is waited for.
+    """
+    try:
+        session.execute("SELECT pg_advisory_lock(%s, %s)", (locks.SPACE, lock))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
 
 
 def unusable(server: DatabaseServer, error: BaseException) -> FatalError:
