@@ -287,3 +287,12 @@ def test_nobody_writes_into_the_source_meanwhile(file: Path, server: DatabaseSer
 
     copy(server, back, write_there)
     assert refused[1:] == ["(False,)"]
+
+
+def test_a_copy_to_another_server_is_the_same(
+    file: Path, server: DatabaseServer, postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    other = postgresql_server.empty_database(tmp_path)
+    there = copy(file, server)
+    assert copy(server, other).digest == there.digest
+    postgresql_server.drop(other)
