@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from tests.support.dashboard import PASSWORD, SET_UP_LINK
-from tests.support.postgresql import PostgresqlServer, find
+from tests.support.postgresql import PostgresqlServer
 from tests.support.server import Server, command
 from tests.support.waiting import WAIT_SECONDS
 
@@ -48,8 +48,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
         yield Shop(folder, lambda: shutil.copyfile(path, copy), lambda: shutil.copyfile(copy, path), ask)
         return
     server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    made, programs, dump = server.empty_database(tmp_path), find(), tmp_path / "checkout.dump"
-    assert programs is not None
+    made, programs, dump = server.empty_database(tmp_path), server.programs, tmp_path / "checkout.dump"
     (folder / "checkout.toml").write_text(f'[database]\nurl = "{made.url}"\n', "utf-8")
 
     def run(program: str, *arguments: str | Path) -> None:

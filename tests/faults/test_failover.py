@@ -3,7 +3,6 @@
 The URL names both. A commit is confirmed once both have it, so what was answered is on the standby.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_postgresql import Shop, open_shop, programs
 from tests.support.anvil import Anvil
 from tests.support.postgresql import PostgresqlServer
+from tests.support.shop_on_postgresql import Shop, open_shop
 from tests.support.standby import Standby, two_servers, url
 from tests.support.tcp_proxy import TcpProxy
-
-__all__ = ["programs"]
 
 
 @dataclass
@@ -31,9 +28,9 @@ class Pair:
 
 
 @pytest.fixture
-def pair(programs: Path, anvil: Callable[..., Anvil], tmp_path: Path) -> Iterator[Pair]:
+def pair(postgresql_server: PostgresqlServer, anvil: Callable[..., Anvil], tmp_path: Path) -> Iterator[Pair]:
     with ExitStack() as stack:
-        primary, standby = stack.enter_context(two_servers(programs))
+        primary, standby = stack.enter_context(two_servers(postgresql_server.programs))
         primary.execute("CREATE DATABASE shop TEMPLATE template0 ENCODING 'UTF8'")
         networks = [stack.enter_context(TcpProxy(each.socket)) for each in (primary, standby)]
         place = url([each.port for each in networks], "shop")
@@ -52,7 +49,7 @@ def test_a_failover_loses_nothing_and_needs_no_restart(pair: Pair, way: str) -> 
             pair.primary.freeze()
         else:
             pair.networks[0].hang()
-        time.sleep(1)
+        storm.wait_for_refusals()
         if way == "cut off":  # it stands alone, and may confirm nothing
             pair.primary.stop(kill=True)
         pair.standby.promote()

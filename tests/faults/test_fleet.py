@@ -12,33 +12,25 @@ import pytest
 
 from crypto_checkout.http.docs.contents import guide_text
 from tests.conftest import found
-from tests.faults.test_postgresql import programs
 from tests.http.docs.test_guides import blocks
 from tests.support import nginx
 from tests.support.anvil import Anvil
 from tests.support.fleet import Fleet
 from tests.support.nginx import Nginx
-from tests.support.postgresql import PostgresqlServer
+from tests.support.postgresql import DURABLE, PostgresqlServer
 from tests.support.receiver import Receiver
 from tests.support.server import command
-from tests.support.standby import DURABLE
 from tests.support.storm import EVENTS, Storm, config
-
-__all__ = ["programs"]
 
 SERVERS = 3
 
 
 @pytest.fixture
-def database(programs: Path) -> Iterator[PostgresqlServer]:
+def database(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlServer]:
     """Start a PostgreSQL server that confirms what is on its disk, with a database for a shop."""
-    server = PostgresqlServer(programs, **DURABLE)
-    try:
-        server.start()
+    with PostgresqlServer(postgresql_server.programs, **DURABLE) as server:
         server.execute("CREATE DATABASE shop TEMPLATE template0 ENCODING 'UTF8'")
         yield server
-    finally:
-        server.remove()
 
 
 def settled(fleet: Fleet, storm: Storm, receiver: Receiver) -> dict[str, Any]:

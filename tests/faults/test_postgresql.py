@@ -4,83 +4,29 @@ What was answered is there afterwards, once; meanwhile the answer is a 503 that 
 time; and everything goes on without a restart.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
-from tests.support import postgresql
 from tests.support.anvil import Anvil
-from tests.support.postgresql import PostgresqlServer
-from tests.support.receiver import Receiver
-from tests.support.server import Server, command
-from tests.support.standby import DURABLE, url
-from tests.support.storm import EVENTS, Storm, config
+from tests.support.postgresql import DURABLE, PostgresqlServer
+from tests.support.shop_on_postgresql import Shop, open_shop
+from tests.support.standby import url
 from tests.support.tcp_proxy import TcpProxy
 
 SALES_BETWEEN_FAULTS = 4
-LONGEST_SECONDS = 45.0
-"""The longest wait for an answer, as the guide *Reliability* says, and some for a busy machine."""
-
-
-@dataclass
-class Shop:
-    """A server of ours, its shops, and its PostgreSQL server behind a network."""
-
-    database: PostgresqlServer
-    network: TcpProxy
-    url: str
-    server: Server
-    storm: Storm
-    receiver: Receiver
-    folder: Path
-
-    def settle(self) -> dict[str, Any]:
-        """Return the figures once all sums are right."""
-        figures = self.storm.settle(self.server, self.receiver)
-        assert not self.storm.answers.unhelpful
-        assert self.storm.answers.longest_seconds < LONGEST_SECONDS
-        balanced = command(self.folder, "reconcile", "--mode", "live", environ={"CHECKOUT__DATABASE__URL": self.url})
-        assert balanced.returncode == 0, balanced.stdout + balanced.stderr
-        assert "Traceback" not in self.server.log
-        return figures
-
-
-@contextmanager
-def open_shop(folder: Path, node: Anvil, database: PostgresqlServer, place: str, network: TcpProxy) -> Iterator[Shop]:
-    (folder / "checkout.toml").write_text(config(node), "utf-8")
-    environ = {"CHECKOUT__DATABASE__URL": place}
-    with Receiver() as receiver, Server(folder, environ=environ) as server:
-        made = command(folder, "keys", "create", "--mode", "live", "--name", "shop", "--json", environ=environ)
-        key = json.loads(made.stdout)["key"]
-        hook = {"url": receiver.url, "events": EVENTS}
-        server.client(key).post("/webhook_endpoints", json=hook).raise_for_status()
-        storm = Storm(node, key, lambda: [server.url])
-        yield Shop(database, network, place, server, storm, receiver, folder)
 
 
 @pytest.fixture
-def programs(postgresql_server: PostgresqlServer) -> Path:
-    """Return the folder of the server's programs."""
-    del postgresql_server  # skips where there is none
-    found = postgresql.find()
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def shop(programs: Path, anvil: Callable[..., Anvil], tmp_path: Path) -> Iterator[Shop]:
+def shop(postgresql_server: PostgresqlServer, anvil: Callable[..., Anvil], tmp_path: Path) -> Iterator[Shop]:
     """Open a shop whose PostgreSQL server confirms what is on its disk."""
     with ExitStack() as stack:
-        database = PostgresqlServer(programs, **DURABLE, max_connections="30")
-        stack.callback(database.remove)
-        database.start()
+        programs = postgresql_server.programs
+        database = stack.enter_context(PostgresqlServer(programs, **DURABLE, max_connections="30"))
         database.execute("CREATE DATABASE shop TEMPLATE template0 ENCODING 'UTF8'")
         network = stack.enter_context(TcpProxy(database.socket))
         place = url([network.port], "shop")

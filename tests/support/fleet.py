@@ -14,6 +14,7 @@ from typing import Self
 
 import psycopg
 
+from crypto_checkout.store.postgresql import locks
 from tests.support.ports import free_port
 from tests.support.server import Server, command
 from tests.support.waiting import wait_until
@@ -108,6 +109,7 @@ class Fleet:
         with psycopg.connect(self.url) as session:
             row = session.execute(
                 "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
-                " WHERE locktype = 'advisory' AND objid = 4 AND granted"
+                " WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted",
+                (locks.SPACE, locks.LEAD),
             ).fetchone()
         return int(row[0].split()[-1].partition("@")[0]) if row else 0

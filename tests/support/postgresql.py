@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -53,16 +54,38 @@ def find() -> Path | None:
     return Path(found).parent if found else None
 
 
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+"""The settings of a server that confirms what is on its disk."""
+
+
 class PostgresqlServer:
-    """A server in a folder of its own, reached by a socket there; as root it runs as the user that may."""
+    """A server in a folder of its own, reached by a socket there; as root it runs as the user that may.
+
+    `with PostgresqlServer(programs) as server:` starts one, and removes it at the end.
+
+    Args:
+        programs: the folder of the programs, as `find` returns it.
+        settings: what differs from those of tests, whose commits may be lost.
+    """
 
     def __init__(self, programs: Path, **settings: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-        self._programs = programs
+        self.programs = programs
         self._settings = {**_SETTINGS, **settings}
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
         self._has_template = False
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.remove()
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""
@@ -192,7 +215,7 @@ class PostgresqlServer:
         if os.geteuid() == 0:
             account = pwd.getpwnam(USER)
             options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        return run([str(self._programs / program), *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, **options)
+        return run([str(self.programs / program), *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, **options)
 
 
 class DatabasesInPlaceOfFiles:

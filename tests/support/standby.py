@@ -14,10 +14,9 @@ from pathlib import Path
 
 import psycopg
 
-from tests.support.postgresql import USER, PostgresqlServer
+from tests.support.postgresql import DURABLE, USER, PostgresqlServer
 from tests.support.waiting import wait_until
 
-DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 NAME = "standby"
 
 
@@ -42,18 +41,14 @@ class Standby(PostgresqlServer):
 @contextmanager
 def two_servers(programs: Path, **settings: str) -> Iterator[tuple[PostgresqlServer, Standby]]:
     """Start a primary, and a standby without which the primary confirms nothing."""
-    primary = PostgresqlServer(programs, **DURABLE, **settings)
-    standby = Standby(programs, primary, **DURABLE, **settings)
-    try:
-        primary.start()
-        standby.start()
+    with (
+        PostgresqlServer(programs, **DURABLE, **settings) as primary,
+        Standby(programs, primary, **DURABLE, **settings) as standby,
+    ):
         primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'")
         primary.execute("SELECT pg_reload_conf()")
         wait_until(lambda: is_synchronous(primary), "have a synchronous standby")
         yield primary, standby
-    finally:
-        standby.remove()
-        primary.remove()
 
 
 def is_synchronous(primary: PostgresqlServer) -> bool:

@@ -124,6 +124,16 @@ class Storm:
             assert time.monotonic() < until, f"nothing is sold: {self.answers}"
             time.sleep(0.02)
 
+    def wait_for_refusals(self, count: int = 1) -> None:
+        """Return once so many more requests have been refused, or not answered at all."""
+        until, before = time.monotonic() + PATIENCE_SECONDS, self._refused()
+        while self._refused() < before + count:
+            assert time.monotonic() < until, f"nothing is refused: {self.answers}"
+            time.sleep(0.02)
+
+    def _refused(self) -> int:
+        return self.answers.unanswered + sum(self.answers.refusals.values())
+
     def settle(self, server: Server, receiver: Receiver) -> dict[str, Any]:
         """Pay what isn't paid, and hold the sums against each other; return the figures."""
         api = server.client(self._key)

@@ -21,11 +21,10 @@ import pytest
 from crypto_checkout.http.docs.contents import guide_text
 from tests.conftest import found
 from tests.http.docs.test_standby import INSTALL, NOTHING, SERVER, SERVER_UNIT, SHOP_KEY, SYSTEMCTL, is_alive
-from tests.support import nginx, postgresql
+from tests.support import nginx
 from tests.support.nginx import Nginx
 from tests.support.ports import free_port
-from tests.support.postgresql import USER, PostgresqlServer
-from tests.support.standby import DURABLE
+from tests.support.postgresql import DURABLE, USER, PostgresqlServer
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 GUIDE = guide_text("past-one-machine", "")
@@ -127,10 +126,7 @@ class Machines:
 
 @pytest.fixture
 def machines(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[Machines]:
-    del postgresql_server  # skips where there is none
-    programs = postgresql.find()
-    assert programs is not None
-    made = Machines(tmp_path, programs)
+    made = Machines(tmp_path, postgresql_server.programs)
     try:
         yield made
     finally:

@@ -25,8 +25,7 @@ def commands(heading: str) -> list[str]:
 @pytest.fixture
 def url(postgresql_server: PostgresqlServer) -> Iterator[str]:
     """Make the user and the database by the guide's commands; the password isn't asked for, as all may in."""
-    programs = find()
-    assert programs is not None
+    programs = postgresql_server.programs
     environ = {"PATH": str(programs), "PGHOST": str(postgresql_server.folder), "PGUSER": USER}
     for line in commands("Set up"):
         arguments = line.removeprefix("sudo -u postgres ").replace("--pwprompt ", "").split()

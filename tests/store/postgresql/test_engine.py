@@ -24,9 +24,8 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
-from tests.support import postgresql
 from tests.support.kill_writer import take_index
-from tests.support.postgresql import PostgresqlServer
+from tests.support.postgresql import DURABLE, PostgresqlServer
 
 KILLS = 10
 MOST_ANSWERS_BEFORE_A_KILL = 400
@@ -54,15 +53,8 @@ async def db(server: DatabaseServer) -> AsyncIterator[Database]:
 @pytest.fixture
 def own_server(postgresql_server: PostgresqlServer) -> Iterator[PostgresqlServer]:
     """Start a server that a test may stop; what it confirms is on the disk."""
-    del postgresql_server  # skips where there is none
-    programs = postgresql.find()
-    assert programs is not None
-    made = PostgresqlServer(programs, fsync="on", synchronous_commit="on", full_page_writes="on")
-    try:
-        made.start()
+    with PostgresqlServer(postgresql_server.programs, **DURABLE) as made:
         yield made
-    finally:
-        made.remove()
 
 
 def answer(server: DatabaseServer, sql: str) -> Any:

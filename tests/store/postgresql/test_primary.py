@@ -16,10 +16,9 @@ from crypto_checkout.store.database import Database
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import connection, faults, primary, session
 from crypto_checkout.store.postgresql.session import open_connection
-from tests.support import postgresql
 from tests.support.kill_writer import take_index
-from tests.support.postgresql import PostgresqlServer
-from tests.support.standby import DURABLE, Standby, is_synchronous, two_servers, url
+from tests.support.postgresql import DURABLE, PostgresqlServer
+from tests.support.standby import Standby, is_synchronous, two_servers, url
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import until, wait_until
 
@@ -43,17 +42,8 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def programs(postgresql_server: PostgresqlServer) -> Path:
-    """Return the folder of the server's programs."""
-    del postgresql_server  # skips where there is none
-    found = postgresql.find()
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def pair(programs: Path) -> Iterator[tuple[PostgresqlServer, Standby]]:
-    with two_servers(programs) as servers:
+def pair(postgresql_server: PostgresqlServer) -> Iterator[tuple[PostgresqlServer, Standby]]:
+    with two_servers(postgresql_server.programs) as servers:
         yield servers
 
 
