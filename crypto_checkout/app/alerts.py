@@ -18,8 +18,8 @@ from crypto_checkout.services.alerts.channels import Channel, MailChannel, Webho
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.notifier import Notifier
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
-from crypto_checkout.services.leading.board import Sight
-from crypto_checkout.services.leading.loops import Loop
+from crypto_checkout.services.leader.loops import Loop
+from crypto_checkout.services.leader.report import Findings
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.receipts.days import DailyMail
 from crypto_checkout.services.receipts.mail_test import MailTest
@@ -29,11 +29,11 @@ from crypto_checkout.services.receipts.writers import PaymentMails
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
 
-def issues(parts: Parts, modes: Modes, watches: Watches, sight: Sight) -> Issues:
+def issues(parts: Parts, modes: Modes, watches: Watches, findings: Findings) -> Issues:
     """Wire the issues of both modes. A mode that isn't configured still has the server's own issues."""
     server_issues = {
-        True: _server_issues(parts, modes.live, watches, sight, livemode=True),
-        False: _server_issues(parts, modes.test, watches, Sight(), livemode=False),
+        True: _server_issues(parts, modes.live, watches, findings, livemode=True),
+        False: _server_issues(parts, modes.test, watches, Findings(), livemode=False),
     }
 
     def dismissed(cause: str) -> None:
@@ -147,15 +147,17 @@ def shop(config: Config) -> Shop:
     return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
 
 
-def _server_issues(parts: Parts, mode: Mode | None, watches: Watches, sight: Sight, *, livemode: bool) -> ServerIssues:
+def _server_issues(
+    parts: Parts, mode: Mode | None, watches: Watches, findings: Findings, *, livemode: bool
+) -> ServerIssues:
     watchers = () if mode is None else mode.watchers
     watched = WatchedMode(
         Readiness(parts.db, watchers, parts.clock),
         watchers=watchers,
-        providers=sight.providers,
-        foreign_index=sight.foreign_index,
+        providers=findings.providers,
+        foreign_index=findings.foreign_index,
         uncollectable={} if mode is None else mode.uncollectable,
-        collecting=sight.collecting,
+        collecting=findings.collecting,
         # The prices of test mode come from a table and need no trying.
         payment_methods=mode.payment_methods if mode is not None and livemode else None,
     )

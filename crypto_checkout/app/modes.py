@@ -29,7 +29,7 @@ from crypto_checkout.services.collect.deposit_check import DepositCheck, Deposit
 from crypto_checkout.services.collect.records import CollectionRecords
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
-from crypto_checkout.services.leading.loops import Loop
+from crypto_checkout.services.leader.loops import Loop
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.token_balances import TokenBalances
 from crypto_checkout.services.ledger.token_check import TokenCheck
@@ -58,7 +58,7 @@ _REST_SECONDS = 30.0
 class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
-    Each process runs `loops`; `leading_loops` run where this one leads.
+    Each process runs `loops`; `leader_loops` run where this one leads.
     `sandbox` is the simulated chain, `sandbox_records` keeps its collections, and `sandbox_relay` has the leader change
     it; all are None in live mode, and the last one for a file, which one process serves.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
@@ -69,7 +69,7 @@ class Mode:
     payment_methods: PaymentMethods
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
-    leading_loops: tuple[Loop, ...]
+    leader_loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
     balance_sources: Mapping[int, BalanceSource]
     sandbox: SandboxChain | None = None
@@ -91,7 +91,7 @@ class Modes:
     payment_methods: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
-    leading_loops: tuple[Loop, ...]
+    leader_loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
     balance_sources: Mapping[int, BalanceSource]
     refunds: OpenRefunds
@@ -117,7 +117,7 @@ async def open_modes(parts: Parts) -> Modes:
             *([RecordKeeper(parts.db, records).run] if parts.config.database.url else []),
             *(loop for mode in configured for loop in mode.loops),
         ),
-        leading_loops=tuple(loop for mode in configured for loop in mode.leading_loops),
+        leader_loops=tuple(loop for mode in configured for loop in mode.leader_loops),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
         balance_sources=balance_sources,
         refunds=refunds,
@@ -188,7 +188,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
             *(check.run, token_check.run, usage.run),
             *([] if deposit_check is None else [deposit_check.run]),
         ),
-        leading_loops=(
+        leader_loops=(
             *(check.recheck, reconcile.run),
             *(each.run for each in token_balances),
             *(each.run for each in refund_payments),
@@ -241,7 +241,7 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         payment_methods,
         (watcher,),
         loops=() if relay is None else (shared.keep_up,),
-        leading_loops=(
+        leader_loops=(
             *((watcher.run,) if relay is None else (shared.lead, relay.run)),
             collections.run,
             Pruner(parts.db, chain, parts.clock).run,
@@ -268,7 +268,7 @@ async def _records(parts: Parts) -> Records:
 
 def _is_led(database: DatabaseServer) -> bool:
     """Tell whether another process leads on a server's database."""
-    from crypto_checkout.store.postgresql.leadership import processes
+    from crypto_checkout.store.postgresql.election import processes
 
     return processes(database)[0] is not None
 

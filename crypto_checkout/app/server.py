@@ -21,14 +21,15 @@ from crypto_checkout.app.urls import place
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.upkeep.leader import Standing
+from crypto_checkout.core.upkeep.leader import ElectionState
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.status import Tokens
 from crypto_checkout.program import own_command
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.leading.board import Board, Sight
-from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, Loop, RunningLoops, who_leads
+from crypto_checkout.services.leader.election import AlwaysLeader, LeaderElector, who_leads
+from crypto_checkout.services.leader.loops import Loop, RunningLoops
+from crypto_checkout.services.leader.report import Findings, LeaderReport
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner import shared_key
 from crypto_checkout.services.reporting.totals import Totals
@@ -55,7 +56,7 @@ from crypto_checkout.store.place import DatabaseServer
 class RunningServer:
     """A server with its loops running: the web application, and the services that its welcome message reads.
 
-    `standing` returns whether this process leads, and who does if not.
+    `election` returns whether this process leads, and who does if not.
     """
 
     web: Application
@@ -64,7 +65,7 @@ class RunningServer:
     payment_methods: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
     owner: OwnerServices
-    standing: Callable[[], Standing]
+    election: Callable[[], ElectionState]
 
 
 @asynccontextmanager
@@ -106,19 +107,19 @@ async def open_server(
         await guard.apply()
         modes = await open_modes(parts)
         watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
-        board = Board(db, modes.watchers, _sight(modes), clock)
-        issues = alerts.issues(parts, modes, watching, board.sight)
+        report = LeaderReport(db, modes.watchers, _findings(modes), clock)
+        issues = alerts.issues(parts, modes, watching, report.findings)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
         alert_test = alerts.alert_test(config, sender, clock)
         dashboard = web.dashboard_services(parts, modes, services, issues, watching, alert_test, wake_mail)
-        leading_loops = RunningLoops(
+        leader_loops = RunningLoops(
             [
                 *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
                 *_upkeep(parts),
                 alerts.notifier(parts, issues, sender).run,
                 *alerts.mail_loops(parts, modes, issues, mail_due),
-                *modes.leading_loops,
+                *modes.leader_loops,
             ],
             partial(_flush, modes.watchers),
         )
@@ -132,7 +133,7 @@ async def open_server(
         ]
         token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))
         tokens = Tokens(metrics_token, token)
-        leading = _leading(database, leading_loops, board, clock)
+        elector = _elector(database, leader_loops, report, clock)
         site = web.application(
             parts,
             modes,
@@ -140,11 +141,11 @@ async def open_server(
             dashboard,
             tokens,
             loop_watch.longest_seconds,
-            lambda: who_leads(leading.standing),
+            lambda: who_leads(elector.state),
         )
-        await stack.enter_async_context(_running(loops, leading))
+        await stack.enter_async_context(_running(loops, elector))
         yield RunningServer(
-            site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner, lambda: leading.standing
+            site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner, lambda: elector.state
         )
 
 
@@ -199,36 +200,36 @@ def _backups(parts: Parts) -> Backups:
     )
 
 
-def _sight(modes: Modes) -> Sight:
+def _findings(modes: Modes) -> Findings:
     """Return what this process sees by itself of live mode's nodes."""
     live = modes.live
-    return Sight() if live is None else Sight(live.providers, live.collecting, live.foreign_index)
+    return Findings() if live is None else Findings(live.providers, live.collecting, live.foreign_index)
 
 
-def _leading(
-    database: Path | DatabaseServer, loops: RunningLoops, board: Board, clock: Clock
-) -> Leading | AlwaysLeading:
-    """Wire what runs the leader's loops: always on a file, which one process serves, and by turns on a server."""
+def _elector(
+    database: Path | DatabaseServer, loops: RunningLoops, report: LeaderReport, clock: Clock
+) -> LeaderElector | AlwaysLeader:
+    """Wire what runs the leader's loops: always on a file, which has one process; on a server while elected."""
     if isinstance(database, Path):
-        return AlwaysLeading(loops)
-    from crypto_checkout.store.postgresql.leadership import Candidacy
+        return AlwaysLeader(loops)
+    from crypto_checkout.store.postgresql.election import PostgresqlElection
 
-    loops.add(board.run)
-    leading = Leading(Candidacy(database, clock), loops)
-    leading.on_turn(board.read)
-    return leading
+    loops.add(report.run)
+    elector = LeaderElector(PostgresqlElection(database, clock), loops)
+    elector.on_turn(report.receive)
+    return elector
 
 
 @asynccontextmanager
-async def _running(loops: Sequence[Loop], leading: Leading | AlwaysLeading) -> AsyncIterator[None]:
+async def _running(loops: Sequence[Loop], elector: LeaderElector | AlwaysLeader) -> AsyncIterator[None]:
     """Run the loops; at the end stop them, the leader's first."""
     of_each = RunningLoops(loops)
     of_each.start()
-    await leading.begin()
+    await elector.begin()
     try:
         yield
     finally:
-        await leading.end()
+        await elector.end()
         await of_each.stop()
 
 

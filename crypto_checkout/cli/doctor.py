@@ -299,7 +299,7 @@ def _check_leader(config: "Config") -> "Check":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
     from crypto_checkout.core.errors import DatabaseFailed
     from crypto_checkout.store.place import DatabaseServer
-    from crypto_checkout.store.postgresql.leadership import processes
+    from crypto_checkout.store.postgresql.election import processes
 
     server = place(config)
     assert isinstance(server, DatabaseServer), "its URL is configured"

@@ -55,7 +55,7 @@ def leader(options: Options, *, hand_over: bool, as_json: bool) -> None:
 def _processes(config: "Config") -> "tuple[Leader | None, Sequence[str]]":
     from crypto_checkout.app.urls import place
     from crypto_checkout.store.place import DatabaseServer
-    from crypto_checkout.store.postgresql.leadership import processes
+    from crypto_checkout.store.postgresql.election import processes
 
     server = or_fail(config, lambda: place(config))
     assert isinstance(server, DatabaseServer), "its URL is configured"
@@ -75,7 +75,7 @@ def _handed_over(
         fail(f"{now.process} is the only process that serves this database. Start another one first.")
 
     async def ask(db: Database) -> None:
-        await db.write(lambda unit: store.ask_to_end(unit, now.term))
+        await db.write(lambda unit: store.ask_to_step_down(unit, now.term))
 
     with_database(options, ask)
     until = time.monotonic() + _WAIT_SECONDS

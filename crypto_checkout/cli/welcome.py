@@ -46,12 +46,10 @@ async def welcome(config: "Config", server: "RunningServer", url: str, serving: 
 
 def _leader(server: "RunningServer") -> list[str]:
     """Say which of the processes leads, where there can be several."""
-    standing = server.standing()
-    if standing.leader is None:
+    state = server.election()
+    if state.leader is None:
         return []
-    leads = (
-        "this process" if standing.term is not None else f"{standing.leader.process}; this process answers beside it"
-    )
+    leads = "this process" if state.own_term is not None else f"{state.leader.process}; this process answers beside it"
     return [f"  leader   {leads}"]
 
 

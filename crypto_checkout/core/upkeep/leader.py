@@ -1,4 +1,4 @@
-"""The leader: of several processes that serve one database, the one that follows chains, sends, and tidies up."""
+"""Leader election: of several processes that serve one database, one follows chains, sends, and tidies up."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The process that leads, as `4242@shop-1`, since when, and in which term; terms rise with each change."""
+    """The process that leads, as `4242@shop-1`, since when, and in which term: one more than the leader's before."""
 
     process: str
     since: datetime
@@ -14,21 +14,21 @@ class Leader:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The standing of a process.
+class ElectionState:
+    """The outcome of an election, as one process knows it.
 
-    `term` is its own while it leads, else None. `leader` is whoever leads, itself included; None while nobody does.
-    `seen` is what the last leader saw of the chains, as JSON. `is_asked_to_end` tells a leader to step back.
+    `own_term` is set while this process leads. `leader` is whoever leads, itself included; None while nobody does.
+    `report` is what the last leader published of the chains, as JSON (`services.leader.report`).
     """
 
-    term: int | None
+    own_term: int | None
     leader: Leader | None
-    seen: str = "{}"
-    is_asked_to_end: bool = False
+    report: str = "{}"
+    is_asked_to_step_down: bool = False
 
 
-ALONE = Standing(0, None)
-"""The standing of a process that serves a file: nobody else can, so it leads from its start."""
+ALONE = ElectionState(0, None)
+"""The state where the database is a file: the one process that serves it leads."""
 
-NOBODY = Standing(None, None)
-"""The standing of a process that doesn't know of any leader."""
+NO_LEADER = ElectionState(None, None)
+"""The state while no leader is known."""

@@ -12,5 +12,5 @@ SERVE = 2
 MIGRATE = 3
 """Held by the session that changes the tables."""
 
-LEAD = 4
-"""Held by the process that leads, through a session of its own: `leadership`."""
+LEADER = 4
+"""Held by the leader, through a session of its own: `election`."""

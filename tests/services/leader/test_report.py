@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from crypto_checkout.core.errors import ChainMoved
-from crypto_checkout.core.upkeep.leader import ALONE, Standing
+from crypto_checkout.core.upkeep.leader import ALONE, ElectionState
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
-from crypto_checkout.services.leading.board import Board, Sight
+from crypto_checkout.services.leader.report import Findings, LeaderReport
 from crypto_checkout.services.ledger.watcher import Watcher
 from tests.support.anvil import Anvil
 from tests.support.shop import CONFIRMATIONS, Shop, now, open_shop, pay
@@ -44,58 +44,58 @@ async def test_a_process_that_follows_knows_the_chains_as_the_leader_does_by_its
 ) -> None:
     node = anvil(mining="manual")
     async with open_shop(tmp_path, [node.url]) as shop:
-        own = Sight({shop.chain_id: providers}, lambda: {shop.chain_id: "low fuel"}, lambda: 7)
-        await Board(shop.db, [shop.watcher], own, now).show()
+        own = Findings({shop.chain_id: providers}, lambda: {shop.chain_id: "low fuel"}, lambda: 7)
+        await LeaderReport(shop.db, [shop.watcher], own, now).publish()
         follower = shop.make_watcher()
-        board = Board(shop.db, [follower], Sight({shop.chain_id: list}), lambda: now() + AHEAD)
+        report = LeaderReport(shop.db, [follower], Findings({shop.chain_id: list}), lambda: now() + AHEAD)
         assert follower.status.lag is None
-        board.read(Standing(None, None, await shown(shop)))
+        report.receive(ElectionState(None, None, await shown(shop)))
         assert follower.status.head == shop.watcher.status.head
         assert follower.status.processed == shop.watcher.status.processed
         assert follower.status.seen_at is not None
         assert shop.watcher.status.seen_at is not None
         assert AHEAD <= follower.status.seen_at - shop.watcher.status.seen_at < AHEAD + timedelta(minutes=5)
-        (provider,) = board.sight.providers[shop.chain_id]()
+        (provider,) = report.findings.providers[shop.chain_id]()
         assert (provider.name, provider.failures, provider.is_resting, provider.last_error) == (
             "node.example",
             3,
             True,
             "no answer",
         )
-        assert (board.sight.collecting(), board.sight.foreign_index()) == ({shop.chain_id: "low fuel"}, 7)
-        board.read(ALONE)
-        assert (board.sight.providers[shop.chain_id](), board.sight.collecting()) == ([], {})
+        assert (report.findings.collecting(), report.findings.foreign_index()) == ({shop.chain_id: "low fuel"}, 7)
+        report.receive(ALONE)
+        assert (report.findings.providers[shop.chain_id](), report.findings.collecting()) == ([], {})
 
 
 async def test_what_a_later_version_shows_in_addition_is_left_alone(anvil: Nodes, tmp_path: Path) -> None:
     async with open_shop(tmp_path, [anvil(mining="manual").url]) as shop:
-        await Board(shop.db, [shop.watcher], Sight(), now).show()
+        await LeaderReport(shop.db, [shop.watcher], Findings(), now).publish()
         seen: dict[str, Any] = json.loads(await shown(shop))
         seen["chains"][str(shop.chain_id)]["mood"] = "good"
         seen["chains"]["5"] = {"head": 1}
         follower = shop.make_watcher()
-        board = Board(shop.db, [follower], Sight(), now)
-        board.read(Standing(None, None, "{}"))
+        report = LeaderReport(shop.db, [follower], Findings(), now)
+        report.receive(ElectionState(None, None, "{}"))
         assert follower.status.lag is None
-        board.read(Standing(None, None, json.dumps(seen)))
+        report.receive(ElectionState(None, None, json.dumps(seen)))
         assert follower.status.lag == 0
 
 
 async def test_it_is_written_again_only_when_a_chain_stops_or_after_a_while(anvil: Nodes, tmp_path: Path) -> None:
     clock = now()
     async with open_shop(tmp_path, [anvil(mining="manual").url]) as shop:
-        board = Board(shop.db, [shop.watcher], Sight(), lambda: clock)
-        await board.show()
+        report = LeaderReport(shop.db, [shop.watcher], Findings(), lambda: clock)
+        await report.publish()
         first = await shown(shop)
         clock += timedelta(seconds=4)
-        await board.show()
+        await report.publish()
         assert await shown(shop) == first
         clock += timedelta(seconds=1)
-        await board.show()
+        await report.publish()
         second = await shown(shop)
         assert second != first
         shop.watcher._progress.stopped(RuntimeError("another chain"))
-        await board.show()
+        await report.publish()
         assert await shown(shop) != second
 
 

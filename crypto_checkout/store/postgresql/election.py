@@ -1,11 +1,12 @@
-"""Leading: of all processes that serve one database, one follows chains, sends, and tidies up.
+"""Leader election: of all processes that serve one database, the leader follows chains, sends, and tidies up.
 
-It holds an advisory lock, for as long as a session of its own lives. In the same transaction as the lock is taken, the
-*term* rises; what a leader writes carries its term, and an earlier one is refused (`store.group_commit.TERM`). So a
-leader that doesn't know yet that it was replaced, because it hung or its network was cut, does no harm.
+The leader holds an advisory lock, for as long as a session of its own lives. Once it has the lock it begins a *term*,
+one more than the one before. All that a leader writes carries its term, and an earlier one is refused
+(`store.group_commit.TERM`): so a leader that doesn't know yet that it was replaced, because it hung or its network was
+cut, does no harm. This is called fencing.
 
-The leader confirms itself each second. One that the server hasn't heard for `SILENT_SECONDS` is replaced: its sessions
-are ended. It has given up before, by its own clock, unless it hangs.
+The leader confirms its term each second. One that the server hasn't heard for `SILENT_SECONDS` is replaced: its
+sessions are ended. By then it has stepped down by its own clock, unless it hangs.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import psycopg
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import DatabaseFailed
-from crypto_checkout.core.upkeep.leader import NOBODY, Leader, Standing
+from crypto_checkout.core.upkeep.leader import NO_LEADER, ElectionState, Leader
 from crypto_checkout.log import get_logger
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
@@ -29,12 +30,12 @@ SILENT_SECONDS = 6.0
 """The time without a word of the leader after which another process replaces it, by the database server's clock."""
 
 _ANSWER_SECONDS = 4.0  # with the second between two confirmations: less than the others wait
-_TAKE = f"SELECT pg_try_advisory_lock({locks.SPACE}, {locks.LEAD}) AS is_ours"
+_TAKE = f"SELECT pg_try_advisory_lock({locks.SPACE}, {locks.LEADER}) AS is_ours"
 _HOLDERS = f"""
 SELECT application_name, EXTRACT(EPOCH FROM clock_timestamp() - state_change) AS silent_seconds
 FROM pg_locks
 JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.LEAD} AND granted
+WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.LEADER} AND granted
     AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """  # noqa: S608 - numbers of ours
 _SERVING = f"""
@@ -53,7 +54,7 @@ WHERE datname = current_database()
     AND split_part(application_name, ' ', 3) = :process
     AND wait_event IS DISTINCT FROM 'SyncRep'  -- to end it would show what the standby doesn't have
 """
-_RAISE = """
+_BEGIN_TERM = """
 UPDATE leader
 SET term = term + 1, process = :process, since = :since, asked_to_end = NULL
 RETURNING term
@@ -61,8 +62,8 @@ RETURNING term
 _ROW = "SELECT term, process, since, asked_to_end, seen FROM leader"
 
 
-class Candidacy:
-    """A process's part in leading: each `turn` tries to lead, or confirms that it still does.
+class PostgresqlElection:
+    """A process's part in the election: each `turn` tries to lead, or confirms that it still does.
 
     It is used by one thread at a time, and blocks it for some seconds at most.
     """
@@ -73,24 +74,24 @@ class Candidacy:
         self._connection: PostgresqlConnection | None = None
         self._term: int | None = None
 
-    def turn(self) -> Standing:
-        """Lead if nobody does, or confirm it; return how the process stands then.
+    def turn(self) -> ElectionState:
+        """Lead if nobody does, or confirm it.
 
         Raises DatabaseFailed, and the process doesn't lead then.
         """
         try:
             connection = self._open()
             if self._term is None:
-                self._try(connection)
-            return self._standing(connection)
+                self._campaign(connection)
+            return self._state(connection)
         except BaseException as error:  # passed on  # a loop's boundary
-            self.step_back()
+            self.step_down()
             if isinstance(error, psycopg.Error):
                 raise DatabaseFailed(f"the database failed: {error}") from error
             raise
 
-    def step_back(self) -> None:
-        """Lead no more, and end the session. Repeating is safe."""
+    def step_down(self) -> None:
+        """Give up the lock, with the session that holds it. Repeating is safe."""
         self._term = None
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -103,8 +104,8 @@ class Candidacy:
             self._connection = PostgresqlConnection(session, writes=True, answer_seconds=_ANSWER_SECONDS)
         return self._connection
 
-    def _try(self, connection: PostgresqlConnection) -> None:
-        """Take the lock, of a leader that hangs too, and begin a term."""
+    def _campaign(self, connection: PostgresqlConnection) -> None:
+        """Take the lock, even from a leader that hangs, and begin a term; or leave it to the leader there is."""
         if not connection.execute(_TAKE).fetchone()["is_ours"]:
             holder = connection.execute(_HOLDERS).fetchone()
             if holder is None or holder["silent_seconds"] is None or holder["silent_seconds"] < SILENT_SECONDS:
@@ -116,20 +117,20 @@ class Candidacy:
                 return
         since = moments.to_text(self._clock())
         connection.execute("BEGIN IMMEDIATE")
-        term = connection.execute(_RAISE, {"process": PROCESS, "since": since}).fetchone()["term"]
+        term = connection.execute(_BEGIN_TERM, {"process": PROCESS, "since": since}).fetchone()["term"]
         connection.execute("COMMIT")
         self._term = term
 
-    def _standing(self, connection: PostgresqlConnection) -> Standing:
+    def _state(self, connection: PostgresqlConnection) -> ElectionState:
         row = connection.execute(_ROW).fetchone()
         if self._term is not None and row["term"] != self._term:
-            self.step_back()  # the lock was lost without the session: a database that was put back, say
-            return NOBODY
+            self.step_down()  # the lock was lost without the session: by a restored database, say
+            return NO_LEADER
         leads = self._term is not None or connection.execute(_HOLDERS).fetchone() is not None
         leader = None
         if leads and row["process"] is not None:
             leader = Leader(row["process"], moments.from_text(row["since"]), row["term"])
-        return Standing(self._term, leader, row["seen"], is_asked_to_end=row["asked_to_end"] == row["term"])
+        return ElectionState(self._term, leader, row["seen"], is_asked_to_step_down=row["asked_to_end"] == row["term"])
 
 
 def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:

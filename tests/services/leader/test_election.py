@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
-from crypto_checkout.core.upkeep.leader import NOBODY, Standing
-from crypto_checkout.services.leading.loops import AlwaysLeading, Leading, RunningLoops, who_leads
+from crypto_checkout.core.upkeep.leader import NO_LEADER, ElectionState
+from crypto_checkout.services.leader.election import AlwaysLeader, LeaderElector, who_leads
+from crypto_checkout.services.leader.loops import RunningLoops
 from crypto_checkout.store.group_commit import TERM
 
 
@@ -36,32 +37,32 @@ class Loops:
 
 
 class Election:
-    """Answers as it is told; `steps_back` counts."""
+    """Answers as it is told; `steps_down` counts."""
 
-    def __init__(self, answers: Sequence[Standing | Exception]) -> None:
-        self.steps_back = 0
+    def __init__(self, answers: Sequence[ElectionState | Exception]) -> None:
+        self.steps_down = 0
         self._answers = iter(answers)
 
-    def turn(self) -> Standing:
+    def turn(self) -> ElectionState:
         answer = next(self._answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def step_back(self) -> None:
-        self.steps_back += 1
+    def step_down(self) -> None:
+        self.steps_down += 1
 
 
-async def after(answers: Sequence[Standing | Exception]) -> tuple[Loops, Leading, Election, list[float]]:
+async def after(answers: Sequence[ElectionState | Exception]) -> tuple[Loops, LeaderElector, Election, list[float]]:
     """Take a turn with each answer; return what came of it, with the pauses."""
     loops, election = Loops(), Election(answers)
-    leading = Leading(election, loops.running)
+    elector = LeaderElector(election, loops.running)
     pauses = []
     for _ in answers:
-        pauses.append(await leading.turn())
+        pauses.append(await elector.turn())
         for _ in range(5):
             await asyncio.sleep(0)
-    return loops, leading, election, pauses
+    return loops, elector, election, pauses
 
 
 def begun(term: int | None) -> list[tuple[str, int | None]]:
@@ -77,46 +78,48 @@ def ended(term: int | None) -> list[tuple[str, int | None]]:
 
 
 async def test_they_begin_with_each_term_and_end_with_it() -> None:
-    answers = [NOBODY, Standing(3, None), Standing(3, None), NOBODY, Standing(5, None)]
-    loops, leading, election, _ = await after(answers)
+    answers = [NO_LEADER, ElectionState(3, None), ElectionState(3, None), NO_LEADER, ElectionState(5, None)]
+    loops, elector, election, _ = await after(answers)
     assert loops.done == [*begun(3), *lost(3), *begun(5)]
-    assert who_leads(leading.standing) == "this process"
-    await leading.end()
+    assert who_leads(elector.state) == "this process"
+    await elector.end()
     assert loops.done == [*begun(3), *lost(3), *begun(5), *ended(5)]
-    assert election.steps_back == 1
-    assert who_leads(leading.standing) == "none"
+    assert election.steps_down == 1
+    assert who_leads(elector.state) == "none"
     assert TERM.get() is None
 
 
 async def test_a_new_term_is_one_of_its_own_although_the_leader_is_the_same() -> None:
-    loops, leading, *_ = await after([Standing(3, None), Standing(4, None)])
+    loops, elector, *_ = await after([ElectionState(3, None), ElectionState(4, None)])
     assert loops.done == [*begun(3), *lost(3), *begun(4)]
-    await leading.end()
+    await elector.end()
 
 
 @pytest.mark.parametrize("error", [DatabaseFailed("gone"), FatalError("an older server is there now")])
 async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_more(error: Exception) -> None:
-    loops, leading, _, pauses = await after([Standing(3, None), error, error])
+    loops, elector, _, pauses = await after([ElectionState(3, None), error, error])
     assert loops.done == [*begun(3), *lost(3)]
-    assert leading.standing == NOBODY
+    assert elector.state == NO_LEADER
     assert pauses == [1, 1, 1]
-    await leading.end()
+    await elector.end()
 
 
 async def test_a_leader_that_is_asked_to_end_leaves_the_others_some_time() -> None:
-    loops, leading, election, pauses = await after([Standing(3, None), Standing(3, None, is_asked_to_end=True)])
+    loops, elector, election, pauses = await after(
+        [ElectionState(3, None), ElectionState(3, None, is_asked_to_step_down=True)]
+    )
     assert loops.done == [*begun(3), *ended(3)]
-    assert election.steps_back == 1
+    assert election.steps_down == 1
     assert pauses[1] > 3 * pauses[0]
-    await leading.end()
+    await elector.end()
 
 
 async def test_on_a_file_they_run_from_the_start_to_the_end_without_a_term() -> None:
     loops = Loops()
-    leading = AlwaysLeading(loops.running)
-    await leading.begin()
+    elector = AlwaysLeader(loops.running)
+    await elector.begin()
     for _ in range(5):
         await asyncio.sleep(0)
-    assert who_leads(leading.standing) == "this process"
-    await leading.end()
+    assert who_leads(elector.state) == "this process"
+    await elector.end()
     assert loops.done == [*begun(None), *ended(None)]

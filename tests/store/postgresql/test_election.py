@@ -15,12 +15,14 @@ from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.group_commit import TERM
 from crypto_checkout.store.place import DatabaseServer
-from crypto_checkout.store.postgresql import leadership, locks
-from crypto_checkout.store.postgresql.leadership import Candidacy, processes
+from crypto_checkout.store.postgresql import election, locks
+from crypto_checkout.store.postgresql.election import PostgresqlElection, processes
 from crypto_checkout.store.postgresql.session import PROCESS
 from crypto_checkout.store.upkeep import leader
 from tests.support.kill_writer import take_index
 from tests.support.postgresql import PostgresqlServer
+
+Pair = tuple[PostgresqlElection, PostgresqlElection]
 
 
 def now() -> datetime:
@@ -36,19 +38,19 @@ def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[Data
 
 
 @pytest.fixture
-def pair(server: DatabaseServer) -> Iterator[tuple[Candidacy, Candidacy]]:
+def pair(server: DatabaseServer) -> Iterator[Pair]:
     """Make two candidates; the first one leads."""
-    first, second = Candidacy(server, now), Candidacy(server, now)
-    assert first.turn().term == 1
+    first, second = PostgresqlElection(server, now), PostgresqlElection(server, now)
+    assert first.turn().own_term == 1
     yield first, second
-    first.step_back()
-    second.step_back()
+    first.step_down()
+    second.step_down()
 
 
-def until_leading(candidate: Candidacy) -> int:
+def until_leading(candidate: PostgresqlElection) -> int:
     """Return the term once a candidate leads: a session's lock ends a moment after the session."""
     until = time.monotonic() + 60
-    while (term := candidate.turn().term) is None:
+    while (term := candidate.turn().own_term) is None:
         assert time.monotonic() < until
         time.sleep(0.02)
     return term
@@ -60,28 +62,30 @@ def in_term(term: int | None, db: Database, work: Any) -> "asyncio.Task[Any]":
     return asyncio.create_task(db.write(work), context=context)
 
 
-def test_one_leads_until_it_steps_back_and_each_change_raises_the_term(pair: tuple[Candidacy, Candidacy]) -> None:
+def test_one_leads_until_it_steps_down_and_each_change_raises_the_term(
+    pair: Pair,
+) -> None:
     first, second = pair
     follows = second.turn()
-    assert follows.term is None
+    assert follows.own_term is None
     assert follows.leader is not None
     assert follows.leader.term == 1
-    assert first.turn().term == 1
-    first.step_back()
+    assert first.turn().own_term == 1
+    first.step_down()
     assert until_leading(second) == 2
-    assert first.turn().term is None
-    second.step_back()
+    assert first.turn().own_term is None
+    second.step_down()
     assert until_leading(first) == 3
 
 
 async def test_what_an_earlier_leader_writes_has_no_effect_and_what_others_write_has(server: DatabaseServer) -> None:
-    candidate = Candidacy(server, now)
+    candidate = PostgresqlElection(server, now)
     async with await Database.open(server, now) as db:
         for term in (1, 2):
             assert await asyncio.to_thread(until_leading, candidate) == term
             assert await in_term(term, db, take_index) == 2 * (term - 1)
             assert await in_term(None, db, take_index) == 2 * term - 1
-            await asyncio.to_thread(candidate.step_back)
+            await asyncio.to_thread(candidate.step_down)
         writes = [in_term(each, db, take_index) for each in (1, 2, None, 1, 2)]
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
         assert [isinstance(each, LeaderChanged) for each in outcomes] == [True, False, False, True, False]
@@ -90,54 +94,50 @@ async def test_what_an_earlier_leader_writes_has_no_effect_and_what_others_write
         assert not db.faults.refused_lately
 
 
-def test_a_leader_whose_session_was_ended_notices_at_its_next_turn(
-    pair: tuple[Candidacy, Candidacy], server: DatabaseServer
-) -> None:
+def test_a_leader_whose_session_was_ended_notices_at_its_next_turn(pair: Pair, server: DatabaseServer) -> None:
     first, second = pair
     with psycopg.connect(server.url, autocommit=True) as session:
         session.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
-            (locks.LEAD,),
+            (locks.LEADER,),
         )
     assert until_leading(second) == 2
     try:
-        assert first.turn().term is None
+        assert first.turn().own_term is None
     except DatabaseFailed:
-        assert first.turn().term is None
+        assert first.turn().own_term is None
 
 
-def test_a_leader_that_is_silent_is_replaced(
-    pair: tuple[Candidacy, Candidacy], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_leader_that_is_silent_is_replaced(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pair
-    assert second.turn().term is None
-    monkeypatch.setattr(leadership, "SILENT_SECONDS", 0.0)
+    assert second.turn().own_term is None
+    monkeypatch.setattr(election, "SILENT_SECONDS", 0.0)
     assert until_leading(second) == 2
     assert first._connection is not None
     assert not first._connection.is_alive()
 
 
 async def test_a_leader_that_was_asked_to_end_is_told_so_and_the_next_one_is_not(server: DatabaseServer) -> None:
-    candidate = Candidacy(server, now)
+    candidate = PostgresqlElection(server, now)
     async with await Database.open(server, now) as db:
         assert await asyncio.to_thread(until_leading, candidate) == 1
-        await db.write(lambda unit: leader.ask_to_end(unit, 2))
-        assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_end
-        await db.write(lambda unit: leader.ask_to_end(unit, 1))
-        assert (await asyncio.to_thread(candidate.turn)).is_asked_to_end
-        await asyncio.to_thread(candidate.step_back)
+        await db.write(lambda unit: leader.ask_to_step_down(unit, 2))
+        assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_step_down
+        await db.write(lambda unit: leader.ask_to_step_down(unit, 1))
+        assert (await asyncio.to_thread(candidate.turn)).is_asked_to_step_down
+        await asyncio.to_thread(candidate.step_down)
         assert await asyncio.to_thread(until_leading, candidate) == 2
-        assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_end
-        await asyncio.to_thread(candidate.step_back)
+        assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_step_down
+        await asyncio.to_thread(candidate.step_down)
 
 
 async def test_all_processes_that_serve_are_named(server: DatabaseServer) -> None:
     assert processes(server) == (None, [])
     async with await Database.open(server, now, serves=True):
-        candidate = Candidacy(server, now)
+        candidate = PostgresqlElection(server, now)
         await asyncio.to_thread(until_leading, candidate)
         leads, serving = await asyncio.to_thread(processes, server)
         assert leads is not None
         assert (leads.process, leads.term) == (PROCESS, 1)
         assert serving == [PROCESS]
-        await asyncio.to_thread(candidate.step_back)
+        await asyncio.to_thread(candidate.step_down)
