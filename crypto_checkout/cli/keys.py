@@ -141,7 +141,7 @@ def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
 
 
 def _record_revoked(folder: Path, key_id: str) -> None:
-    """Record it beside the database too, for one that is put back to an earlier state before its next start."""
+    """Record it beside the database too, for one that is restored to an earlier state before its next start."""
     from crypto_checkout.store.data_folder import restore_guard
 
     try:

@@ -185,7 +185,7 @@ def test_it_survives_the_end_of_the_server_and_misses_nothing(tmp_path: Path) ->
 
 
 @pytest.mark.sqlite
-def test_no_database_is_put_back_beneath_it(tmp_path: Path) -> None:
+def test_no_database_is_restored_beneath_it(tmp_path: Path) -> None:
     with Receiver() as receiver, Server(tmp_path) as server:
         key = server.key
         assert command(tmp_path, "backup", "copy.db").returncode == 0

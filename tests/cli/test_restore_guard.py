@@ -1,4 +1,4 @@
-"""A database that is put back to an earlier state by other means than `restore`: nothing that was ended begins again.
+"""A database that is restored to an earlier state by other means than `restore`: nothing that was ended begins again.
 
 With a PostgreSQL server that is how it is done; a file is copied over by hand.
 """
@@ -26,11 +26,11 @@ PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
 
 @dataclass(frozen=True)
 class Shop:
-    """A shop's folder; `put_away` makes a copy of its database, and `put_back` puts it in place again."""
+    """A shop's folder; `back_up` makes a copy of its database, and `restore` puts it in place again."""
 
     folder: Path
-    put_away: Callable[[], object]
-    put_back: Callable[[], object]
+    back_up: Callable[[], object]
+    restore: Callable[[], object]
     ask: Callable[[str], list[tuple[object, ...]]]
 
 
@@ -102,7 +102,7 @@ def test_what_was_ended_stays_ended_and_no_address_is_given_out_twice(shop: Shop
         browser = set_up(server)
         with visitor(server, browser) as owner:
             assert owner.get("/test/settings").status_code == 200
-    shop.put_away()
+    shop.back_up()
     with Server(shop.folder) as server:
         given += sell(server, key, 8)
         with visitor(server, browser) as owner:
@@ -111,7 +111,7 @@ def test_what_was_ended_stays_ended_and_no_address_is_given_out_twice(shop: Shop
     [(key_id,)] = shop.ask("SELECT id FROM api_keys")
     assert command(shop.folder, "keys", "revoke", str(key_id)).returncode == 0
 
-    shop.put_back()
+    shop.restore()
     assert shop.ask("SELECT id FROM api_keys WHERE revoked_at IS NULL") == [(key_id,)]
     with Server(shop.folder) as server:
         assert server.client(key).get("/events").json()["error"]["code"] == "revoked_api_key"
@@ -120,14 +120,14 @@ def test_what_was_ended_stays_ended_and_no_address_is_given_out_twice(shop: Shop
         made = command(shop.folder, "keys", "create", "--name", "new", "--json")
         given += sell(server, json.loads(made.stdout)["key"])
         assert "API keys worked again that had been revoked" in server.log
-        assert "the database was put back to an earlier state: all logins" in server.log
+        assert "the database was restored to an earlier state: all logins" in server.log
         browser = _sign_in(server)
     assert len(set(given)) == len(given)
     made_since = shop.ask("SELECT seq FROM events WHERE type = 'session.created' ORDER BY seq DESC LIMIT 3")
     assert min(made_since) > (newest,)
 
     with Server(shop.folder) as server:
-        assert "put back" not in server.log
+        assert "was restored" not in server.log
         with visitor(server, browser) as owner:
             assert owner.get("/test/settings").status_code == 200
 

@@ -396,7 +396,7 @@ def test_what_the_start_made_costs_the_garbage_collector_nothing_and_later_cycle
 
 
 @pytest.mark.sqlite
-def test_a_database_put_back_from_a_copy_gives_no_address_out_again(tmp_path: Path) -> None:
+def test_a_database_restored_from_a_copy_gives_no_address_out_again(tmp_path: Path) -> None:
     def ask(server: Server) -> str:
         body = {"amount": {"value": "10.00", "currency": "USD"}}
         address: str = server.api.post("/checkout_sessions", json=body).json()["address"]

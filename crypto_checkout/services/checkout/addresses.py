@@ -14,8 +14,8 @@ from crypto_checkout.services.checkout.payment_methods import Wallet
 log = get_logger("wallets")
 
 AHEAD = 64
-_PUT_BACK = (
-    "the database was put back to an earlier state under this running server: addresses that were given out since are "
+_RESTORED = (
+    "the database was restored to an earlier state under this running server: addresses that were given out since are "
     "passed over. Start every process again, so that they are watched"
 )
 
@@ -31,7 +31,7 @@ class GivenOutRecord(Protocol):
 
 
 class AddressGivenOut(ValueError):
-    """An index that was given out before: the database was put back to an earlier state while this process ran."""
+    """An index that was given out before: the database was restored to an earlier state while this process ran."""
 
 
 class Addresses:
@@ -44,7 +44,7 @@ class Addresses:
         self._ready: dict[int, Address] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="addresses")
         self._deriving: Future[None] | None = None
-        self._is_put_back = False
+        self._is_restored = False
 
     @property
     def wallet_id(self) -> str:
@@ -63,9 +63,9 @@ class Addresses:
         that is known to be given out.
         """
         if self._given_out.is_stored(self.wallet_id, index):
-            if not self._is_put_back:
-                self._is_put_back = True
-                log.critical(_PUT_BACK, wallet=self.wallet_id, index=index)
+            if not self._is_restored:
+                self._is_restored = True
+                log.critical(_RESTORED, wallet=self.wallet_id, index=index)
             raise AddressGivenOut(f"address {index} was given out before")
         self._given_out.note(self.wallet_id, index)
         ready = self._ready.pop(index, None)

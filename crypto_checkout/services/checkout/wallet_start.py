@@ -7,7 +7,7 @@ restore on a new machine. An earlier version's files and database name no life, 
 
 A database on a server may have several processes, each with such files in its own folder. There a life never ends, and
 a folder without a record joins, if another process leads: that one has made sure of its own start. What tells that the
-database was put back to an earlier state is a next index lower than the one that was seen stored before.
+database was restored to an earlier state is a next index lower than the one that was seen stored before.
 """
 
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ _COPIED = (
     "addresses are passed over. Use `crypto-checkout restore` for copies. If the server that it was copied "
     "from still runs, stop one of the two: together they give addresses out twice"
 )
-_PUT_BACK = (
-    "this data folder doesn't know how far addresses of this database were given out, or the database was put back to "
+_RESTORED = (
+    "this data folder doesn't know how far addresses of this database were given out, or the database was restored to "
     "an earlier state: addresses are passed over. Keep the data folder of each process"
 )
 _FOLLOW_EVERY_SECONDS = 1.0
@@ -81,7 +81,7 @@ async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str, *
         records.begin(wallet_id, index)
     for wallet_id, skipped in start.passed_over.items():
         log.critical(
-            _COPIED if joins is None else _PUT_BACK,
+            _COPIED if joins is None else _RESTORED,
             wallet=wallet_id,
             addresses=skipped,
             index=start.next_indexes[wallet_id],

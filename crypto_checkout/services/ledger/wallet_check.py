@@ -134,7 +134,7 @@ class WalletCheck:
         if not is_own:
             self.foreign = last
             log.critical(
-                "addresses are used that this database never gave out: it was put back from an older copy, or another "
+                "addresses are used that this database never gave out: it was restored from an older copy, or another "
                 "server uses the same wallet without a label of its own; going on behind them",
                 index=last + 1,
             )

@@ -1,6 +1,6 @@
-"""Keep what a backup that is put back may not undo: API keys stay revoked, and logins of before have ended.
+"""Keep what a restore may not undo: API keys stay revoked, and logins of before have ended.
 
-`crypto-checkout restore` sees to that itself. This is for databases that are put back in other ways, with the tools of
+`crypto-checkout restore` sees to that itself. This is for databases that are restored in other ways, with the tools of
 a PostgreSQL server for example: each process records beside the database what was revoked and how far it had come
 (`store.data_folder.restore_guard`), and compares at its next start, and while it runs: a server's database can be
 replaced under it. Addresses have records of their own (`services.checkout.wallet_start`).
@@ -15,10 +15,10 @@ from crypto_checkout.log import RepeatedLine, get_logger
 from crypto_checkout.services.loops import every
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.data_folder import restore_guard
+from crypto_checkout.store.data_folder import restore_guard as records
 from crypto_checkout.store.data_folder.restore_guard import LastNumbers
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.upkeep import put_back
+from crypto_checkout.store.upkeep import restore_guard as store
 
 log = get_logger("database")
 
@@ -39,18 +39,18 @@ class RestoreGuard:
         self._refusals = RepeatedLine()
 
     async def apply(self) -> None:
-        """Make a database safe that was put back to an earlier state, before it is served. Repeating is safe."""
-        self._revoked = await asyncio.to_thread(restore_guard.revoked_keys, self._folder)
-        self._numbers = await asyncio.to_thread(restore_guard.last_numbers, self._folder)
+        """Make a database safe that was restored to an earlier state, before it is served. Repeating is safe."""
+        self._revoked = await asyncio.to_thread(records.revoked_keys, self._folder)
+        self._numbers = await asyncio.to_thread(records.last_numbers, self._folder)
         await self._make_safe()
 
     async def _make_safe(self) -> None:
         again, now = await self._db.read(self._compared)
         known = self._numbers
         if known is not None and now is not None and known.are_lost_in(now):
-            ended = await self._db.write(lambda unit: put_back.make_safe(unit, known, now))
+            ended = await self._db.write(lambda unit: store.make_safe(unit, known, now))
             log.critical(
-                "the database was put back to an earlier state: all logins to the dashboard have ended. Its password, "
+                "the database was restored to an earlier state: all logins to the dashboard have ended. Its password, "
                 "second factor, webhook endpoints and their secrets are those of then: change what you have changed "
                 "since. API keys made since are gone",
                 logins=ended,
@@ -58,7 +58,7 @@ class RestoreGuard:
         if again:
             await self._db.write(lambda unit: self._revoke(unit, again))
             log.critical(
-                "API keys worked again that had been revoked: they are revoked once more. The database was put back to "
+                "API keys worked again that had been revoked: they are revoked once more. The database was restored to "
                 "an earlier state",
                 keys=again,
             )
@@ -84,20 +84,20 @@ class RestoreGuard:
         version = self._db.version()
         if version is not None and version == self._version:
             return
-        revoked, numbers = await self._db.read(lambda unit: (put_back.revoked_keys(unit), put_back.last_numbers(unit)))
+        revoked, numbers = await self._db.read(lambda unit: (store.revoked_keys(unit), store.last_numbers(unit)))
         if self._numbers is not None and numbers is not None and self._numbers.are_events_lost_in(numbers):
             await self._make_safe()
             return
         if added := revoked - self._revoked:
-            await asyncio.to_thread(restore_guard.add_revoked_keys, self._folder, added)
+            await asyncio.to_thread(records.add_revoked_keys, self._folder, added)
             self._revoked |= added
         if numbers is not None and numbers != self._numbers:
-            restore_guard.note_last_numbers(self._folder, numbers)
+            records.note_last_numbers(self._folder, numbers)
             self._numbers = numbers
         self._version = version
 
     def _compared(self, unit: ReadUnit) -> tuple[list[str], LastNumbers | None]:
-        return put_back.keys_that_work_again(unit, self._revoked), put_back.last_numbers(unit)
+        return store.keys_that_work_again(unit, self._revoked), store.last_numbers(unit)
 
     def _revoke(self, unit: WriteUnit, ids: list[str]) -> None:
         for each in ids:

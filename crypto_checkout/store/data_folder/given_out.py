@@ -5,7 +5,7 @@ is replaced, and the next index is the larger of the two. It also names the data
 (`store.data_folder.life`): a file of another life says nothing about the database beside it.
 
 Of several processes on a server's database each has such files, and keeps up with what the others give out. There a
-file also has the next index that was seen stored: a database whose own is lower was put back to an earlier state.
+file also has the next index that was seen stored: a database whose own is lower was restored to an earlier state.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Records that no backup may undo which is put back: two small files that stay where the database is replaced.
+"""Records of what a restore may not undo: two small files that stay while the database is replaced.
 
 `revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
 events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
-are lower was put back to an earlier state.
+are lower was restored to an earlier state.
 """
 
 import os
@@ -25,7 +25,7 @@ class LastNumbers:
     audit: int
 
     def are_lost_in(self, now: "LastNumbers") -> bool:
-        """Tell whether a database that has these numbers now was put back to an earlier state since.
+        """Tell whether a database that has these numbers now was restored to an earlier state since.
 
         What has no rows at all tells nothing: old events are deleted.
         """

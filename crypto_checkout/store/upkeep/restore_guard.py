@@ -1,4 +1,4 @@
-"""The state that a database has come to, and the safety of one that was put back to an earlier state."""
+"""The numbers that a database has come to, and the safety of one that was restored to an earlier state."""
 
 from collections.abc import Collection
 
@@ -38,7 +38,7 @@ def keys_that_work_again(unit: ReadUnit, revoked: Collection[str]) -> list[str]:
 
 
 def make_safe(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> int:
-    """End all logins of a database that was put back, and let no number be given again; return how many logins ended.
+    """End all logins of a database that was restored, and let no number be given again; return how many logins ended.
 
     Polling clients hold cursors from before, and some logins may have been ended since. Its life goes on with a later
     beginning, by which other processes see that this was done.

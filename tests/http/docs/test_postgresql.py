@@ -69,7 +69,7 @@ def sell(folder: Path, key: str | None, config: str | None = None) -> tuple[str 
         return server.key or key, {each["address"] for each in listed}
 
 
-def test_a_shop_moves_there_is_put_back_and_moves_back_by_the_commands_of_the_guide(shop: Path, url: str) -> None:
+def test_a_shop_moves_there_is_restored_and_moves_back_by_the_commands_of_the_guide(shop: Path, url: str) -> None:
     key, before = sell(shop, None, "")
     (shop / "database-url").write_text(f"{url}\n", "utf-8")
     for line in commands("Move there"):

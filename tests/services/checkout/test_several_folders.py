@@ -65,7 +65,7 @@ async def give_out(db: Database, addresses: Addresses, number: int) -> list[int]
     return [await db.write(take) for _ in range(number)]
 
 
-async def put_back(db: Database, next_index: int) -> None:
+async def restore(db: Database, next_index: int) -> None:
     """Have the database forget, as an earlier state of it does."""
     await db.write(
         lambda unit: unit.run("UPDATE wallets SET next_index = :next_index", {"next_index": next_index}),
@@ -99,7 +99,7 @@ async def test_each_folder_knows_what_the_others_gave_out(db: Database, tmp_path
         await RecordKeeper(db, records).turn()
     (life,) = {each.life for each in notes(tmp_path / "one").values()}
     assert notes(tmp_path / "one")[WALLET] == GivenOutNote(42, life, 42)
-    await put_back(db, 2)
+    await restore(db, 2)
     async with process(db, tmp_path / "one", joins=False) as (_, first):
         assert await give_out(db, first, 1) == [42 + LEAST_SKIPPED], "past what anybody gave out meanwhile, too"
     async with process(db, tmp_path / "two", joins=True) as (_, second):
@@ -128,7 +128,7 @@ async def test_a_running_process_gives_nothing_out_again_after_the_database_went
     async with process(db, tmp_path / "one", joins=False) as (records, first):
         await give_out(db, first, 10)
         await RecordKeeper(db, records).turn()
-        await put_back(db, 3)
+        await restore(db, 3)
         with pytest.raises(AddressGivenOut):
             first.address(3)
         assert await give_out(db, first, 2) == [10, 11]

@@ -1,4 +1,4 @@
-"""No address is given out twice, also after the database was put back to an older copy."""
+"""No address is given out twice, also after the database was restored to an older copy."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""A database that is put back to an earlier state under a running server, as a PostgreSQL server's can be."""
+"""A database that is restored to an earlier state under a running server, as a PostgreSQL server's can be."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -54,11 +54,11 @@ async def test_it_is_made_safe_at_once_and_its_numbers_never_come_again(db: Data
     await db.write(log_in)
     await guard.turn()
 
-    def put_back(unit: WriteUnit) -> None:
+    def restore(unit: WriteUnit) -> None:
         unit.run("DELETE FROM events WHERE seq > 2")
         unit.run("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'events'")
 
-    await db.write(put_back)
+    await db.write(restore)
     await guard.turn()
     assert await db.read(logins) == 0
     assert await db.write(record) > last
