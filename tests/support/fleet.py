@@ -110,6 +110,6 @@ class Fleet:
             row = session.execute(
                 "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
                 " WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted",
-                (locks.SPACE, locks.LEAD),
+                (locks.SPACE, locks.LEADER),
             ).fetchone()
         return int(row[0].split()[-1].partition("@")[0]) if row else 0
