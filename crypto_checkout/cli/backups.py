@@ -1,4 +1,4 @@
-"""`crypto-checkout backup` and `backups`: make backups and list them; `cli.database` restores them."""
+"""`crypto-checkout backup` and `backups`: make backups and list them; `cli.restore` restores them."""
 
 import sys
 from pathlib import Path

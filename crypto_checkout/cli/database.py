@@ -1,16 +1,13 @@
-"""`crypto-checkout migrate` and `restore`: operations on the database as a whole; `cli.backups` copies it."""
+"""`crypto-checkout database`: copy all data to another place, or use one again that was left."""
 
-import os
 import secrets
-import shutil
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support import progress
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import (
     apply_migrations,
@@ -19,233 +16,151 @@ from crypto_checkout.cli.support.setup import (
     load_config,
     or_fail,
     require_database,
-    require_file,
     shown_place,
     this_program,
 )
-from crypto_checkout.core.sizes import size
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.store.age_files import Key
-    from crypto_checkout.store.data_folder.restore import RestoreResult
-    from crypto_checkout.store.migrate import Migration
+    from crypto_checkout.store.moving.copying import CopyResult
+    from crypto_checkout.store.place import DatabaseServer
+
+_SCHEMES = ("postgresql://", "postgres://")
+_TO = "CHECKOUT_COPY_TO"
 
 
-_PENDING = 3
+@click.group("database")
+def database() -> None:
+    """Move the database to another place."""
 
 
-@click.command()
+@database.command(short_help="Copy all data to another place, such as a PostgreSQL server.")
 @click.option(
-    "--check", is_flag=True, help="Only show what would be done; the exit code is 3 if there is something to do."
+    "--to",
+    metavar="URL|FILE",
+    envvar=_TO,
+    help="The place to copy to: postgresql://…, or the path of a new file. "
+    f"A URL with a password is better in ${_TO}, which other users of this machine don't see.",
+)
+@click.option(
+    "--to-url-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file that has the URL to copy to.",
 )
 @click.pass_obj
-def migrate(options: Options, *, check: bool) -> None:
-    """Bring the database up to date; `serve` does this too.
+def copy(options: Options, *, to: str | None, to_url_file: Path | None) -> None:
+    """Copy the configured database to an empty place, compare the two, and mark the old one as moved.
 
-    A copy of a file is made beside it first. If it fails, the database stays as it was.
+    The server must be stopped. A copy that was interrupted goes on where it ended, if the same command is given again.
+    Afterwards name the new place in the configuration, and start the server; it doesn't start on the old one.
     """
-    from crypto_checkout.store import migrate as store
+    config = load_config(options)
+    target = _target(config, to, to_url_file)
+    require_database(config)
+    result = or_fail(config, lambda: _copy(config, target))
+    click.echo(
+        f"{result.rows:,} rows of {len(result.tables)} tables are now in {_shown(target)}, compared one by one: both "
+        f"have the digest {result.digest}."
+    )
+    _show_next(config, target)
+
+
+@database.command()
+@click.pass_obj
+def reopen(options: Options) -> None:
+    """Let a database be served again that was moved to another place.
+
+    Everything since the move is missing in it: sessions, payments, revoked keys. It passes over many addresses, which
+    the other place may have given out. Stop that one first.
+    """
+    import asyncio
+
+    from crypto_checkout import log
+    from crypto_checkout.app.clock import system_clock
+    from crypto_checkout.app.urls import place
+    from crypto_checkout.store.database import Database
+    from crypto_checkout.store.moving import mark
 
     config = load_config(options)
     require_database(config)
-    path = config.database.path.absolute()
-    if check:
-        _check_migrations(config)
+    or_fail(config, lambda: apply_migrations(config))
+    log.silence()
+
+    async def run() -> bool:
+        async with await Database.open(place(config), system_clock) as db:
+            return await db.write(lambda unit: mark.reopen(unit, secrets.token_hex(8)))
+
+    if not or_fail(config, lambda: asyncio.run(run())):
+        click.echo(f"{shown_place(config)} was not moved: nothing is to be done.")
         return
-    applied = or_fail(config, lambda: apply_migrations(config))
-    if not applied:
-        click.echo(f"{shown_place(config)} is up to date.")
-        return
-    click.echo(f"Brought up to date: {shown_place(config)}")
-    _show_migrations(applied)
-    if applied[0].number > 1 and not config.database.url:
-        click.echo(
-            f"The database as it was before is in {store.copy_before(path, applied[0])}. To go back to the earlier"
-        )
-        click.echo("version of crypto-checkout, install that and restore this file with it.")
+    click.echo(
+        f"{shown_place(config)} can be served again. What came since it was moved is not in it. At the next start many "
+        "addresses are passed over, as after a restore."
+    )
 
 
-def _check_migrations(config: "Config") -> None:
-    """Say what `migrate` would do, and whether the disk has room for it."""
+def _target(config: "Config", to: str | None, url_file: Path | None) -> "Path | DatabaseServer":
+    """Return the place to copy to; end the command if it can't be one."""
+    from crypto_checkout.store.place import DatabaseServer, refuse_without_driver
+
+    if url_file is not None:
+        to = url_file.read_text("utf-8").strip()
+    if not to:
+        raise click.UsageError(f"Name the place to copy to: --to, --to-url-file, or ${_TO}.")
+    if not to.startswith(_SCHEMES):
+        if not config.database.url:
+            fail("Both places are files. Copy one with `crypto-checkout backup`, or move its folder as it is.")
+        return Path(to)
+    server = DatabaseServer(to, config.database.path.resolve().parent)
+    if to == config.database.url:
+        fail(f"{server} is the database itself: name another place.")
+    or_fail(config, lambda: refuse_without_driver(server))
+    return server
+
+
+def _copy(config: "Config", target: "Path | DatabaseServer") -> "CopyResult":
+    from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.urls import place
-    from crypto_checkout.store import migrate as store
-
-    missing = or_fail(config, lambda: store.pending(place(config)))
-    if not missing:
-        click.echo(f"{shown_place(config)} is up to date.")
-        return
-    click.echo(f"To be brought up to date: {shown_place(config)}")
-    _show_migrations(missing)
-    if config.database.url:
-        raise click.exceptions.Exit(_PENDING)
-    path = config.database.path.absolute()
-    needed, free = store.bytes_needed(path), shutil.disk_usage(path.parent).free
-    verdict = "enough" if free >= needed else "too little: free up some first"
-    click.echo(f"It takes about {size(needed)} of free space; there are {size(free)}, {verdict}.")
-    raise click.exceptions.Exit(_PENDING)
-
-
-def _show_migrations(migrations: "Sequence[Migration]") -> None:
-    for migration in migrations:
-        click.echo(f"  {migration.name}")
-
-
-@click.command(short_help="Restore the database from a backup or a replica.")
-@click.argument("backup", metavar="NAME|FILE", required=False)
-@click.option(
-    "--from-replica",
-    "replica",
-    metavar="SOURCE",
-    help="Restore the newest state of a Litestream replica instead: its URL (sftp://…, s3://…), its folder, or "
-    "Litestream's configuration file.",
-)
-@click.option(
-    "--identity",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="The identity file of age (AGE-SECRET-KEY-1…) for an encrypted backup.",
-)
-@click.option(
-    "--skip",
-    type=click.IntRange(0, 1_000_000),
-    metavar="N",
-    help="Skip N addresses if nothing here records how many were given out since the backup. Default: 1000 or more.",
-)
-@click.pass_obj
-def restore(
-    options: Options, *, backup: str | None, replica: str | None, identity: Path | None, skip: int | None
-) -> None:
-    """Replace the database with a backup or a replica; the replaced one is kept beside it.
-
-    Give the NAME of one in the backup folder (crypto-checkout backups lists them), "latest", or a FILE. The
-    passphrase of an encrypted one is asked for. The server and Litestream must be stopped. Addresses given out after
-    the backup are not given out again. A FILE.secret.key beside it is restored too (backup --with-key); the key of a
-    replica is the secret.key in the data folder. Without it some secrets must be created anew: they are listed.
-    """
-    from crypto_checkout import litestream
-    from crypto_checkout.app.clock import system_clock
-    from crypto_checkout.app.wallets import names
     from crypto_checkout.core.errors import FolderInUse
-    from crypto_checkout.store import secret_key
-    from crypto_checkout.store.data_folder import restore as store
+    from crypto_checkout.store import migrate
     from crypto_checkout.store.data_folder.lock import FolderLock
-    from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, Skip
+    from crypto_checkout.store.moving import copying, folders
 
-    if (backup is None) == (replica is None):
-        raise click.UsageError("Name either a backup, or the replica: --from-replica SOURCE.")
-    config = _config_of_a_file(options)
-    wallets, database = names(config), config.database.path.resolve()
-    file = None if backup is None else _named(config, backup)
-
-    def work() -> "RestoreResult":
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(FolderLock(database.parent))
-            except FolderInUse:
-                fail_while_served(config, "restore again")
-            copy = file or stack.enter_context(litestream.fetched(replica or "", database))
-            key = _key_to(config, copy, identity)
-            least = LEAST_SKIPPED if file else LEAST_FROM_REPLICA
-            passing = Skip(system_clock(), secrets.randbelow, skip, least)
-            return store.restore(copy, config.database.path, wallets, passing, secrets.token_hex(8), key)
-
-    restored = or_fail(config, work)
-    source = file or f"the replica {litestream.without_password(replica or '')}"
-    newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
-    click.echo(f"{config.database.path.absolute()} is now restored from {source}{newest}.")
-    if restored.kept is not None:
-        click.echo(f"The previous database is kept as {restored.kept}.")
-    _show_next_addresses(restored, wallets)
-    _show_access(restored)
-    if file is not None and secret_key.of_backup(file).exists():
-        click.echo(f"Its key, {secret_key.of_backup(file)}, was restored too.")
-    _show_lost_secrets(restored, secret_key.path(database.parent) if file is None else secret_key.of_backup(file))
-    click.echo(
-        "Webhooks that were waiting at the time of the backup are sent again; receivers know them by webhook-id."
-    )
+    apply_migrations(config)
+    source, folder = place(config), config.database.path.resolve().parent
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FolderLock(folder))
+        except FolderInUse:
+            fail_while_served(config, "copy again")
+        if isinstance(target, Path):
+            stack.enter_context(folders.brought(folder, target.resolve().parent))
+        copying.refuse_foreign(target)
+        opened = stack.enter_context(copying.opened(source))
+        migrate.migrate(target)
+        arriving = stack.enter_context(copying.opened(target))
+        report = stack.enter_context(progress.shown(""))
+        return copying.copy(opened, arriving, system_clock(), report, lambda text: click.echo(text, err=True))
 
 
-def _config_of_a_file(options: Options) -> "Config":
-    config = load_config(options)
-    require_file(config, "restore it with its own tools (pg_restore, or to a moment in time), and start the server.")
-    return config
+def _shown(place: "Path | DatabaseServer") -> str:
+    return str(place.absolute() if isinstance(place, Path) else place)
 
 
-def _named(config: "Config", name: str) -> Path:
-    """Return the file that is meant: one at that path, else one of that name in the backup folder."""
-    from crypto_checkout.app.clock import system_clock
-    from crypto_checkout.store.backups import folder
-
-    # Path.is_file() raises in a folder that is closed to this user, such as somebody's home.
-    if os.path.isfile(file := Path(name)):  # noqa: PTH113
-        return file
-    found = or_fail(config, lambda: folder.find(config.backup_folder, name, system_clock()))
-    if found is None:
-        there = f"neither a file {file.absolute()} nor a backup of that name in {config.backup_folder.absolute()}"
-        what = "no checked backup" if name == folder.LATEST else there
-        where = f" in {config.backup_folder.absolute()}" if name == folder.LATEST else ""
-        fail(f"There is {what}{where}. These are there: {this_program()} backups")
-    return found.path
-
-
-def _key_to(config: "Config", file: Path, identity: Path | None) -> "Key | None":
-    """Return the key to a backup: the identity, or a passphrase, which is asked for; None if it isn't encrypted."""
-    from crypto_checkout.store import age_files
-
-    if not age_files.is_encrypted(file):
-        if identity is not None:
-            fail(f"{file} isn't encrypted: restore it without --identity.")
-        return None
-    if age_files.needs_passphrase(file):
-        if identity is not None:
-            fail(f"{file} is encrypted with a passphrase: restore it without --identity.")
-        return age_files.Key(
-            passphrase=config.backup.passphrase or click.prompt("Passphrase", hide_input=True, err=True)
-        )
-    if identity is None:
-        fail(f"{file} is encrypted: name the file with the identity (AGE-SECRET-KEY-1…), --identity FILE.")
-    return age_files.Key(identities=identity.read_text("utf-8"))
-
-
-def _show_access(restored: "RestoreResult") -> None:
-    """Say what lets people and programs in now: a copy brings back what was revoked since, unless it is known here."""
-    if restored.is_carried:
+def _show_next(config: "Config", target: "Path | DatabaseServer") -> None:
+    """Say what to do now."""
+    left, start = shown_place(config), f"and start the server: {this_program()} serve"
+    if isinstance(target, Path):
+        folder = target.resolve().parent
+        name = f'[database] path = "{target.absolute()}", without url or url_file,'
+        click.echo(f"Its secret.key and the records of addresses that were given out are beside it, in {folder}.")
+    else:
+        folder = target.folder
+        name = "that URL as [database] url (or in $CHECKOUT__DATABASE__URL, or url_file)"
         click.echo(
-            "Logins to the dashboard have ended. What was revoked or changed since the copy stays so: API keys, "
-            "webhook secrets, endpoints that were switched off, the password, the second factor and recovery codes."
+            f"secret.key and the records of addresses that were given out stay in {folder}: keep that folder, and "
+            "[database] path as it is."
         )
-        return
-    click.echo(
-        "Logins to the dashboard have ended; its password, second factor and recovery codes are those of the copy, and "
-        "so are the webhook secrets. Change what you have changed since."
-    )
-    if restored.active_keys:
-        click.echo("These API keys work again, even if you revoked them since (crypto-checkout keys revoke):")
-        for key in restored.active_keys:
-            click.echo(f"  {key}")
-
-
-def _show_lost_secrets(restored: "RestoreResult", key: Path) -> None:
-    """Say what has to be made anew because the key that it is encrypted with isn't here."""
-    lost = restored.lost_secrets
-    if not lost.endpoints and not lost.second_factor:
-        return
-    click.echo("The key of this backup isn't here (secret.key), so some of its secrets can't be read:")
-    for url in lost.endpoints:
-        click.echo(
-            f"  Webhook endpoint {url}: it is disabled. Rotate its secret, enable it, and replay what it missed."
-        )
-    if lost.second_factor:
-        click.echo(
-            "  The second factor: sign in with a recovery code, or run crypto-checkout admin reset-password. Then set "
-            "your app up again."
-        )
-    click.echo(f"If you have the key, put it there as {key}, and restore again before you start the server.")
-
-
-def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> None:
-    for wallet in restored.wallets:
-        name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
-        why = "where the records here end" if wallet.is_known else "well past what may have been given out since"
-        click.echo(f"{name} continues with address number {wallet.next_index}: {why}.")
+    click.echo(f"{left} is marked as moved, and no server starts on it. Keep it until you no longer need it.")
+    click.echo(f"Next, configure {name} {start}")
