@@ -260,8 +260,12 @@ async def _records(parts: Parts) -> Records:
     skip = Skip(parts.clock(), secrets.randbelow)
     folder = parts.config.database.path.resolve().parent
     database = place(parts.config)
-    joins = None if isinstance(database, Path) else await asyncio.to_thread(_is_led, database)
-    records = await wallet_start.apply_records(parts.db, folder, skip, secrets.token_hex(8), joins=joins)
+    new_life = secrets.token_hex(8)
+    if isinstance(database, Path):
+        records = await wallet_start.apply_records(parts.db, folder, skip, new_life)
+    else:
+        is_led = await asyncio.to_thread(_is_led, database)
+        records = await wallet_start.apply_shared_records(parts.db, folder, skip, new_life, is_led=is_led)
     parts.stack.callback(records.given_out.close)
     return records
 

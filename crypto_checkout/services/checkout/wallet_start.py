@@ -5,9 +5,10 @@ the database does (`store.data_folder.life`), or are missing, the database was c
 program, or moved without them. Then nothing shows what was given out since, so many addresses are skipped, as after a
 restore on a new machine. An earlier version's files and database name no life, and belong together.
 
-A database on a server may have several processes, each with such files in its own folder. There a life never ends, and
-a folder without a record joins, if another process leads: that one has made sure of its own start. What tells that the
-database was restored to an earlier state is a next index lower than the one that was seen stored before.
+A database on a server may have several processes, each with such files in its own folder (`apply_shared_records`).
+There a life never ends, and a folder without a record may begin one if another process leads: that one has made sure of
+its own start. What tells that the database was restored to an earlier state is a next index lower than the one that was
+seen stored before.
 """
 
 from collections.abc import Mapping
@@ -64,28 +65,29 @@ class _Start:
     passed_over: Mapping[str, int]
 
 
-async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str, *, joins: bool | None = None) -> Records:
-    """Move each wallet past the addresses recorded in a folder's files, or past many if nothing is recorded.
-
-    `joins` tells of a database on a server whether another process leads; it is None for a file.
-    """
+async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -> Records:
+    """Move each wallet past the addresses recorded in a folder's files, or past many if nothing is recorded."""
     notes = given_out.notes(folder)
-    if joins is None:
-        start = await db.write(lambda unit: _apply(unit, notes, skip, new_life))
-    else:
-        start = await db.write(lambda unit: _apply_shared(unit, notes, skip, new_life, joins=joins))
+    start = await db.write(lambda unit: _apply(unit, notes, skip, new_life))
+    return _begun(GivenOut(folder, start.life), start, notes, _COPIED)
+
+
+async def apply_shared_records(db: Database, folder: Path, skip: Skip, new_life: str, *, is_led: bool) -> Records:
+    """Do so for a database on a server; `is_led` tells whether another process leads there already."""
+    notes = given_out.notes(folder)
+    start = await db.write(lambda unit: _apply_shared(unit, notes, skip, new_life, is_led=is_led))
     records = GivenOut(folder, start.life)
     for wallet_id, index in start.next_indexes.items():
-        if joins is not None:
-            records.see(wallet_id, index)
+        records.see(wallet_id, index)
+    return _begun(records, start, notes, _RESTORED)
+
+
+def _begun(records: GivenOut, start: _Start, notes: Mapping[str, GivenOutNote], warning: str) -> Records:
+    """Begin the files of a start, and log the warning for each wallet that passes addresses over."""
+    for wallet_id, index in start.next_indexes.items():
         records.begin(wallet_id, index)
     for wallet_id, skipped in start.passed_over.items():
-        log.critical(
-            _COPIED if joins is None else _RESTORED,
-            wallet=wallet_id,
-            addresses=skipped,
-            index=start.next_indexes[wallet_id],
-        )
+        log.critical(warning, wallet=wallet_id, addresses=skipped, index=start.next_indexes[wallet_id])
     known = frozenset(wallet_id for wallet_id, note in notes.items() if note.next_index) - start.passed_over.keys()
     return Records(records, known, start.is_first)
 
@@ -150,7 +152,7 @@ class RecordKeeper:
 
 
 def _apply_shared(
-    unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str, *, joins: bool
+    unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str, *, is_led: bool
 ) -> _Start:
     current = life.current(unit)
     if current is None:
@@ -161,7 +163,7 @@ def _apply_shared(
         index, note = known.get(wallet_id, 0), notes.get(wallet_id, GivenOutNote(0, None))
         is_own = note.life == current
         next_indexes[wallet_id] = max(index, note.next_index)
-        if index and (index < note.stored_index if is_own else not joins):
+        if index and (index < note.stored_index if is_own else not is_led):
             passed_over[wallet_id] = skip.after(index, *events.span(unit), sessions.busiest_hour(unit))
             next_indexes[wallet_id] += passed_over[wallet_id]
         if next_indexes[wallet_id]:

@@ -12,7 +12,6 @@ from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.services.ledger.ancestor import TooDeepReorg
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.loops import pause
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.signals import Signal
 
@@ -61,7 +60,7 @@ class CheckNow:
         """Have the leader look, and wait until it has, for some seconds at most."""
         seen_at, until = watcher.status.seen_at, time.monotonic() + _SECONDS
         await self._db.write(lambda unit: unit.after_commit(look, watcher.status.chain_id))
-        while watcher.status.seen_at == seen_at and time.monotonic() < until:
-            await pause(_LOOK_SECONDS, asyncio.Event())
+        while watcher.status.seen_at == seen_at and time.monotonic() < until:  # noqa: ASYNC110 - its report comes by itself
+            await asyncio.sleep(_LOOK_SECONDS)
         is_seen = watcher.status.seen_at != seen_at
         return ChainCheck(watcher.status, None if is_seen else watcher.status.error or _NOT_SEEN)

@@ -10,7 +10,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.loops import every, pause
+from crypto_checkout.services.loops import every
 from crypto_checkout.services.sandbox import pruning
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
@@ -45,8 +45,8 @@ class SharedSandbox:
 
     async def lead(self) -> None:
         """Take over the chain, and follow it until cancelled."""
-        while not await self._take_over():
-            await pause(_LOOK_SECONDS, asyncio.Event())
+        while not await self._take_over():  # noqa: ASYNC110 - nothing else tells that the database is back
+            await asyncio.sleep(_LOOK_SECONDS)
         try:
             await self._watcher.run()
         finally:

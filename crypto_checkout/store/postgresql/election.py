@@ -31,20 +31,7 @@ SILENT_SECONDS = 6.0
 
 _ANSWER_SECONDS = 4.0  # with the second between two confirmations: less than the others wait
 _TAKE = f"SELECT pg_try_advisory_lock({locks.SPACE}, {locks.LEADER}) AS is_ours"
-_HOLDERS = f"""
-SELECT application_name, EXTRACT(EPOCH FROM clock_timestamp() - state_change) AS silent_seconds
-FROM pg_locks
-JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.LEADER} AND granted
-    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""  # noqa: S608 - numbers of ours
-_SERVING = f"""
-SELECT application_name
-FROM pg_locks
-JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.SERVE} AND granted
-    AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""  # noqa: S608 - numbers of ours
+_LEADERS = locks.holders(locks.LEADER)
 _END_ALL = """
 SELECT COUNT(pg_terminate_backend(pid, 1000)) AS ended
 FROM pg_stat_activity
@@ -107,10 +94,10 @@ class PostgresqlElection:
     def _campaign(self, connection: PostgresqlConnection) -> None:
         """Take the lock, even from a leader that hangs, and begin a term; or leave it to the leader there is."""
         if not connection.execute(_TAKE).fetchone()["is_ours"]:
-            holder = connection.execute(_HOLDERS).fetchone()
+            holder = connection.execute(_LEADERS).fetchone()
             if holder is None or holder["silent_seconds"] is None or holder["silent_seconds"] < SILENT_SECONDS:
                 return
-            process = holder["application_name"].split()[-1]
+            process = holder["process"]
             log.warning("the leader is silent and will be replaced", process=process)
             connection.execute(_END_ALL, {"process": process})
             if not connection.execute(_TAKE).fetchone()["is_ours"]:
@@ -126,7 +113,7 @@ class PostgresqlElection:
         if self._term is not None and row["term"] != self._term:
             self.step_down()  # the lock was lost without the session: by a restored database, say
             return NO_LEADER
-        leads = self._term is not None or connection.execute(_HOLDERS).fetchone() is not None
+        leads = self._term is not None or connection.execute(_LEADERS).fetchone() is not None
         leader = None
         if leads and row["process"] is not None:
             leader = Leader(row["process"], moments.from_text(row["since"]), row["term"])
@@ -139,9 +126,9 @@ def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:
     Raises DatabaseFailed.
     """
     with closing(PostgresqlConnection(connect(server, "question"), writes=False)) as connection:
-        found = connection.execute(_SERVING).fetchall()
-        serving = sorted({row["application_name"].split()[-1] for row in found if row["application_name"]})
+        found = connection.execute(locks.holders(locks.SERVE)).fetchall()
+        serving = sorted({row["process"] for row in found} - {""})
         row = connection.execute(_ROW).fetchone()
-        if connection.execute(_HOLDERS).fetchone() is None:
+        if connection.execute(_LEADERS).fetchone() is None:
             return None, serving
         return Leader(row["process"], moments.from_text(row["since"]), row["term"]), serving

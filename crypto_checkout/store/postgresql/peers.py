@@ -28,12 +28,7 @@ _ANSWER_SECONDS = 10.0
 _JOINED = "joined"
 _MOST_BYTES = 7_500  # of the 8,000 that a notice may have
 _TELL = f"SELECT pg_notify('{_CHANNEL}', :text)"
-_COUNT = f"""
-SELECT COUNT(DISTINCT pid)
-FROM pg_locks
-WHERE locktype = 'advisory' AND classid = {locks.SPACE} AND objid = {locks.SERVE} AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""  # noqa: S608 - numbers of ours
+_SERVING = locks.holders(locks.SERVE).encode()
 
 
 class Peers:
@@ -97,9 +92,7 @@ class Peers:
                     self._count(session)
 
     def _count(self, session: "psycopg.Connection[Any]") -> None:
-        row = session.execute(_COUNT.encode()).fetchone()
-        assert row is not None
-        self.processes = max(1, row[0])
+        self.processes = max(1, len(session.execute(_SERVING).fetchall()))
 
     def _pass_on(self, payload: str) -> bool:
         """Pass the notices of another process on to the event loop; tell whether it has only just joined."""

@@ -134,13 +134,11 @@ def _alone(session: "psycopg.Connection[Any]") -> Iterator[None]:
 def _refuse_while_served(server: DatabaseServer, session: "psycopg.Connection[Any]") -> None:
     """Raise FatalError if servers run, which don't know the new tables; none starts from here on."""
     session.execute("SELECT set_config('lock_timeout', %s, false)", (_WAIT_FOR_SERVERS,))
-    try:
-        session.execute("SELECT pg_advisory_lock(%s, %s)", (locks.SPACE, locks.SERVE))
-    except psycopg.errors.LockNotAvailable as error:
+    if not locks.take(session, locks.SERVE):
         raise FatalError(
             f"{in_use(server, session)} Its tables have to be brought up to date: stop every process that serves it, "
             "then start one of this version."
-        ) from error
+        )
 
 
 def _missing(server: DatabaseServer, session: "psycopg.Connection[Any]") -> list[Migration]:

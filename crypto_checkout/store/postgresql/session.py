@@ -25,11 +25,6 @@ _CONFIRM_SECONDS = 10.0
 _OUTCOME_SECONDS = 10.0
 _ASK_AGAIN_SECONDS = 0.1
 _MOST_OF_A_NAME = 40  # of the 63 letters that a session's name may have
-_SERVING = (
-    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
-    " WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted"
-    " AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
 PROCESS = f"{os.getpid()}@{socket.gethostname()}"[:_MOST_OF_A_NAME]
 """This process as others see it in the names of its sessions: 4242@shop-1."""
 
@@ -226,8 +221,8 @@ class ServingSession:
 
 def in_use(server: DatabaseServer, session: "psycopg.Connection[Any]") -> str:
     """Name the processes that serve a database, as far as the server shows them."""
-    found = session.execute(_SERVING, (locks.SPACE, locks.SERVE)).fetchall()
-    names = ", ".join(sorted(row[0].split()[-1] for row in found if row[0])) or "another process"
+    found = session.execute(locks.holders(locks.SERVE).encode()).fetchall()
+    names = ", ".join(sorted({row[0] for row in found} - {""})) or "another process"
     return f"{server} is served by {names}."
 
 

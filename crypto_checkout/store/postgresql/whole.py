@@ -51,9 +51,9 @@ class WholeServer:
             try:
                 session.execute("SET idle_in_transaction_session_timeout = 0")  # while the other side works
                 session.execute("SET maintenance_work_mem = '256MB'")
-                if not _is_ours(session, locks.SERVE):
+                if not locks.take(session, locks.SERVE):
                     raise FatalError(f"{in_use(server, session)} Stop every process that serves it first.")
-                if not _is_ours(session, locks.MIGRATE):
+                if not locks.take(session, locks.MIGRATE):
                     raise FatalError(f"{server} is being copied or brought up to date: wait until that is done.")
                 yield cls(server, session)
             except psycopg.Error as error:
@@ -129,18 +129,6 @@ class WholeServer:
     def _value(self, sql: str, *parameters: Any) -> Any:
         row = self._session.execute(sql.encode(), parameters).fetchone()
         return None if row is None else row[0]
-
-
-def _is_ours(session: "psycopg.Connection[Any]", lock: int) -> bool:
-    """Take a lock for as long as the session lives; return False if another session keeps it.
-
-    A process that has just ended still has its sessions for a moment: the session's `lock_timeout` is waited for.
-    """
-    try:
-        session.execute("SELECT pg_advisory_lock(%s, %s)", (locks.SPACE, lock))
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
 
 
 def unusable(server: DatabaseServer, error: BaseException) -> FatalError:

@@ -33,10 +33,10 @@ async def db(postgresql_server: PostgresqlServer, tmp_path: Path) -> AsyncIterat
 
 
 @asynccontextmanager
-async def process(db: Database, folder: Path, *, joins: bool) -> AsyncIterator[tuple[Records, Addresses]]:
+async def process(db: Database, folder: Path, *, is_led: bool) -> AsyncIterator[tuple[Records, Addresses]]:
     """Start what a process knows of a wallet, in a folder of its own."""
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - of a test
-    records = await wallet_start.apply_records(db, folder, Skip(now(), lambda _: 0), folder.name, joins=joins)
+    records = await wallet_start.apply_shared_records(db, folder, Skip(now(), lambda _: 0), folder.name, is_led=is_led)
     records.given_out.begin(WALLET, await next_index(db))
     addresses = Addresses(KEY, records.given_out)
     try:
@@ -73,41 +73,41 @@ async def restore(db: Database, next_index: int) -> None:
 
 
 async def test_a_new_folder_joins_a_led_database_and_nothing_is_passed_over(db: Database, tmp_path: Path) -> None:
-    async with process(db, tmp_path / "one", joins=False) as (_, first):
+    async with process(db, tmp_path / "one", is_led=False) as (_, first):
         assert await give_out(db, first, 5) == [0, 1, 2, 3, 4]
-        async with process(db, tmp_path / "two", joins=True) as (_, second):
+        async with process(db, tmp_path / "two", is_led=True) as (_, second):
             assert await give_out(db, second, 2) == [5, 6]
             assert await give_out(db, first, 1) == [7]
-    async with process(db, tmp_path / "one", joins=False), process(db, tmp_path / "two", joins=True):
+    async with process(db, tmp_path / "one", is_led=False), process(db, tmp_path / "two", is_led=True):
         assert await next_index(db) == 8, "both folders are known from now on"
 
 
 async def test_a_folder_without_a_record_passes_many_over_where_nobody_leads(db: Database, tmp_path: Path) -> None:
-    async with process(db, tmp_path / "one", joins=False) as (_, first):
+    async with process(db, tmp_path / "one", is_led=False) as (_, first):
         await give_out(db, first, 5)
-    async with process(db, tmp_path / "elsewhere", joins=False):
+    async with process(db, tmp_path / "elsewhere", is_led=False):
         assert await next_index(db) == 5 + LEAST_SKIPPED
-    async with process(db, tmp_path / "one", joins=False):
+    async with process(db, tmp_path / "one", is_led=False):
         assert await next_index(db) == 5 + LEAST_SKIPPED, "its own record is as good as before"
 
 
 async def test_each_folder_knows_what_the_others_gave_out(db: Database, tmp_path: Path) -> None:
-    async with process(db, tmp_path / "one", joins=False) as (records, first):
-        async with process(db, tmp_path / "two", joins=True) as (_, second):
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
+        async with process(db, tmp_path / "two", is_led=True) as (_, second):
             await give_out(db, first, 2)
             await give_out(db, second, 40)
         await RecordKeeper(db, records).turn()
     (life,) = {each.life for each in notes(tmp_path / "one").values()}
     assert notes(tmp_path / "one")[WALLET] == GivenOutNote(42, life, 42)
     await restore(db, 2)
-    async with process(db, tmp_path / "one", joins=False) as (_, first):
+    async with process(db, tmp_path / "one", is_led=False) as (_, first):
         assert await give_out(db, first, 1) == [42 + LEAST_SKIPPED], "past what anybody gave out meanwhile, too"
-    async with process(db, tmp_path / "two", joins=True) as (_, second):
+    async with process(db, tmp_path / "two", is_led=True) as (_, second):
         assert await give_out(db, second, 1) == [42 + LEAST_SKIPPED + 1]
 
 
 async def test_an_index_taken_in_vain_is_no_sign_of_an_earlier_state(db: Database, tmp_path: Path) -> None:
-    async with process(db, tmp_path / "one", joins=False) as (records, first):
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
         await give_out(db, first, 3)
         await RecordKeeper(db, records).turn()
 
@@ -118,14 +118,14 @@ async def test_an_index_taken_in_vain_is_no_sign_of_an_earlier_state(db: Databas
         with pytest.raises(LookupError):
             await db.write(fail)
     assert notes(tmp_path / "one")[WALLET].next_index == 4
-    async with process(db, tmp_path / "one", joins=False) as (_, first):
+    async with process(db, tmp_path / "one", is_led=False) as (_, first):
         assert await give_out(db, first, 1) == [4]
 
 
 async def test_a_running_process_gives_nothing_out_again_after_the_database_went_back(
     db: Database, tmp_path: Path
 ) -> None:
-    async with process(db, tmp_path / "one", joins=False) as (records, first):
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
         await give_out(db, first, 10)
         await RecordKeeper(db, records).turn()
         await restore(db, 3)
