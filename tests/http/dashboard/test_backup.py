@@ -12,6 +12,8 @@ from tests.support.api import PRICE, App, Clock, made, open_app
 from tests.support.dashboard import PASSWORD, backed_up, signed_in, visitor
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.sqlite  # a database on a server is backed up there
+
 PATH = "/test/settings/backup"
 
 

@@ -20,8 +20,9 @@ from crypto_checkout.config import Config, load
 from crypto_checkout.services.reporting import config_snippets
 from crypto_checkout.store.data_folder import last_backup
 from crypto_checkout.store.owner import setup as store
+from tests.support import server
 from tests.support.anvil import Anvil
-from tests.support.api import App, open_app
+from tests.support.api import App, open_app, url_of
 from tests.support.dashboard import backed_up, hidden, signed_in
 from tests.support.receiver import Receiver
 from tests.support.shop import FRESH_XPUB, XPUB
@@ -257,16 +258,22 @@ STEPS = [
 ]
 
 
+def steps_here() -> list[str]:
+    """Return the titles of all steps: a database on a server is backed up there."""
+    return [each for each in STEPS if each != "Make a backup" or server.url_in_place_of is None]
+
+
 def steps_on(page: str) -> dict[str, bool]:
     """Return the steps on a page, and whether each is done."""
-    items = [part.partition("</li>")[0] for part in page.partition('class="guide"')[2].split("<li")[1:]]
-    return {re.findall(r"<h2>([^<]*)<", item)[0]: "(done)" in item for item in items[: len(STEPS)]}
+    steps = page.partition('class="guide"')[2].partition("</ol>")[0]
+    items = [part.partition("</li>")[0] for part in steps.split("<li")[1:]]
+    return {re.findall(r"<h2>([^<]*)<", item)[0]: "(done)" in item for item in items}
 
 
 async def done(owner: httpx.AsyncClient) -> list[str]:
     """Return the titles of the steps that are done."""
     steps = steps_on((await owner.get("/test/guide")).text)
-    assert list(steps) == STEPS
+    assert list(steps) == steps_here()
     return [title for title, is_done in steps.items() if is_done]
 
 
@@ -295,13 +302,19 @@ async def test_each_step_is_done_by_what_it_is_about_and_stays_done(owner: httpx
     assert await done(owner) == ["Make a test payment", "Create a payment link"]
     (link_id,) = set(re.findall(r"/links/(pl_\w+)", (await owner.get("/test/links")).text))
     assert (await owner.post(f"/test/links/{link_id}/delete")).status_code == 303
-    assert (await owner.post(f"/settings/backup/{await backed_up(owner)}")).status_code == 200
-    assert await done(owner) == ["Make a test payment", "Create a payment link", "Make a backup"]
+    assert await done(owner) == ["Make a test payment", "Create a payment link"]
     trail = (await owner.get("/test/settings/trail")).text
     assert "payment_link.created" in trail
     assert "webhook_endpoint.created" in trail
 
 
+@pytest.mark.sqlite  # a database on a server is backed up there
+async def test_a_backup_that_was_downloaded_counts(owner: httpx.AsyncClient) -> None:
+    assert (await owner.post(f"/settings/backup/{await backed_up(owner)}")).status_code == 200
+    assert await done(owner) == ["Make a backup"]
+
+
+@pytest.mark.sqlite  # as above
 async def test_the_command_lines_backup_counts_and_a_name_and_a_cold_address_are_facts(tmp_path: Path) -> None:
     async with open_app(tmp_path, branding={"name": "Ada"}, wallet={"cold_address": COLD}) as app:
         owner = await signed_in(app)
@@ -317,12 +330,12 @@ async def test_the_overview_shows_the_next_step_until_the_setup_is_dismissed_and
     owner: httpx.AsyncClient,
 ) -> None:
     page = (await owner.get("/test")).text
-    assert "0 of 10 done" in page
+    assert f"0 of {len(steps_here())} done" in page
     assert "Next: Make a test payment" in page
     gone = await owner.post("/test/guide/dismiss", follow_redirects=True)
     assert "Setup dismissed." in gone.text
     assert "Next: " not in gone.text
-    assert list(steps_on((await owner.get("/test/guide")).text)) == STEPS
+    assert list(steps_on((await owner.get("/test/guide")).text)) == steps_here()
     await owner.post("/test/guide/resume")
     assert "Next: Make a test payment" in (await owner.get("/test")).text
     trail = (await owner.get("/test/settings/trail")).text
@@ -351,14 +364,19 @@ async def test_a_test_alert_goes_to_everyone_and_is_the_proof_that_alerts_work(t
 
 
 async def test_a_test_alert_of_the_command_line_counts_too(tmp_path: Path) -> None:
-    config = Config.model_validate({"database": {"path": tmp_path / "checkout.db"}}, context={"path": None})
-    await offline.note_alerts_tested(config)
-    assert not (tmp_path / "checkout.db").exists(), "without a database there is nothing to note"
+    database = {"path": tmp_path / "checkout.db", **url_of(tmp_path / "checkout.db")}
     async with open_app(tmp_path) as app:
         owner = await signed_in(app)
-        await offline.note_alerts_tested(config)
+        await offline.note_alerts_tested(Config.model_validate({"database": database}, context={"path": None}))
         assert "Turn on alerts" in await done(owner)
         assert "alerts.tested" in (await owner.get("/test/settings/trail")).text
+
+
+@pytest.mark.sqlite  # a file that isn't there
+async def test_a_test_alert_of_the_command_line_makes_no_database(tmp_path: Path) -> None:
+    config = Config.model_validate({"database": {"path": tmp_path / "checkout.db"}}, context={"path": None})
+    await offline.note_alerts_tested(config)
+    assert not (tmp_path / "checkout.db").exists()
 
 
 async def test_a_test_alert_that_nobody_took_proves_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.http.docs.markdown import render
 from tests.support.api import PRICE, App, Clock, made, open_app
 from tests.support.dashboard import signed_in
+from tests.support.postgresql import PostgresqlServer
 from tests.support.releases import Answer, publisher
 from tests.support.waiting import until
 
@@ -27,6 +28,7 @@ def words(page: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.partition("<main")[2])).split())
 
 
+@pytest.mark.sqlite  # the pages of a file
 async def test_it_says_what_takes_the_room_and_what_can_be_done(tmp_path: Path) -> None:
     webhooks = {"attempts_retention_days": 1, "allow_private_networks": True}
     async with open_app(tmp_path, events={"retention_days": 90}, webhooks=webhooks) as app:
@@ -46,6 +48,19 @@ async def test_it_says_what_takes_the_room_and_what_can_be_done(tmp_path: Path) 
     assert "Attempts are deleted after 1 day, as attempts_retention_days in [webhooks] says, deliveries" in shown
     assert re.search(r"Copies made before upgrades and restores 900 kB \d+%", shown)
     assert "is being measured" not in shown
+
+
+async def test_of_a_database_on_a_server_it_promises_no_forecast_and_no_measurement(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    made_there = postgresql_server.new_database(tmp_path)
+    async with open_app(tmp_path, database={"url": made_there.url, "path": tmp_path / "checkout.db"}) as app:
+        shown = words((await (await signed_in(app)).get(PAGE)).text)
+    postgresql_server.drop(made_there)
+    assert "This is the disk of the data folder. The database is on a PostgreSQL server: watch its disk there." in shown
+    assert re.search(r"The database \S+ \S+ \d+% On the PostgreSQL server\.", shown)
+    for promise in ("after a week of measurements", "is being measured", "the database’s file"):
+        assert promise not in shown
 
 
 async def test_it_forecasts_the_disk(tmp_path: Path) -> None:

@@ -438,6 +438,7 @@ async def test_a_recovery_code_lets_in_once_and_the_owner_is_told_how_many_are_l
     assert Action.RECOVERY_CODE_USED in await actions(app)
 
 
+@pytest.mark.sqlite  # without its key no process starts on a server's database
 async def test_without_the_key_of_its_secret_only_recovery_codes_pass_and_the_page_says_so(
     tmp_path: Path, clock: Clock
 ) -> None:

@@ -131,11 +131,15 @@ _STEPS = {
 
 
 async def setup_guide(request: DashboardRequest, *, even_if_dismissed: bool = False) -> SetupGuide:
-    """Return the steps and their progress; without test mode there is nothing to try."""
+    """Return the steps and their progress.
+
+    Without test mode there is nothing to try, and a database on a PostgreSQL server is backed up there.
+    """
     methods = request.services.checkout.payment_methods
     has_test, has_live = methods.has(livemode=False), methods.has(livemode=True)
     progress = await request.services.reporting.setup.progress(even_if_dismissed=even_if_dismissed)
     modes = {SetupStep.TRY: False, SetupStep.REAL_PAYMENT: True}
+    is_possible = {SetupStep.TRY: has_test, SetupStep.BACKUP: request.services.settings.backup.server is None}
     steps = (
         GuideStep(
             words.title,
@@ -146,7 +150,7 @@ async def setup_guide(request: DashboardRequest, *, even_if_dismissed: bool = Fa
             progress.done.get(step),
         )
         for step, words in _STEPS.items()
-        if step is not SetupStep.TRY or has_test
+        if is_possible.get(step, True)
     )
     return SetupGuide(tuple(steps), progress.is_dismissed)
 
