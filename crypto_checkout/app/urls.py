@@ -47,7 +47,7 @@ def place(config: Config) -> Path | DatabaseServer:
     path, url = config.database.path, config.database.url
     if not url:
         return path
-    server = DatabaseServer(url, path.resolve().parent)
+    server = DatabaseServer(url, path.resolve().parent, config.database.url_file)
     if path.exists() and not mark.is_left(path):
         raise FatalError(
             f"There are two databases: [database] url names {server}, and {path.absolute()} is there too. If the file "

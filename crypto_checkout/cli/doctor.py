@@ -85,11 +85,11 @@ async def _check_with_database(config: "Config") -> "list[Check]":
     """Check the database, and everything else with or without it."""
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.urls import place
-    from crypto_checkout.store import migrate
+    from crypto_checkout.core.diagnosis.checks import Severity
     from crypto_checkout.store.database import Database
 
     found = _check_database(config)
-    if any(each.advice for each in found if each.name == "database") or migrate.pending(place(config)):
+    if any(each.mark is not Severity.OK for each in found if each.name == "database"):
         return [*found, *await _check_surroundings(config, None)]
     async with await Database.open(place(config), system_clock) as db:
         here = [*found, *await _check_moved(db), *_check_secret_key(config)]
@@ -178,13 +178,8 @@ def _check_folder(config: "Config") -> "list[Check]":
     if free < LEAST_FREE_BYTES:
         return [fail("data folder", f"{there}: {space}", "Free some space now: without it no payment can be recorded.")]
     if free < _FEW_BYTES:
-        return [
-            warn(
-                "data folder",
-                f"{there}: {space}",
-                "Free some space before the disk is full: payments couldn't be recorded.",
-            )
-        ]
+        advice = "Free some space before the disk is full: payments couldn't be recorded."
+        return [warn("data folder", f"{there}: {space}", advice)]
     return [ok("data folder", f"{there}, {space}")]
 
 
@@ -275,10 +270,15 @@ def _check_database_server(config: "Config") -> "Check":
     from crypto_checkout.app.urls import place
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
     from crypto_checkout.core.errors import DatabaseFailed, FatalError
-    from crypto_checkout.store import migrate
+    from crypto_checkout.store.place import DatabaseServer
+    from crypto_checkout.store.postgresql import schema
 
     try:
-        lacking = migrate.pending(place(config))
+        server = place(config)
+        assert isinstance(server, DatabaseServer), "its URL is configured"
+        lacking = schema.pending(server)
+        if not lacking:
+            schema.try_to_store(server)
     except FatalError as error:
         return fail("database", str(error), "")
     except DatabaseFailed as error:

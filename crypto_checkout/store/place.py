@@ -18,6 +18,8 @@ class DatabaseServer:
 
     url: str
     folder: Path
+    url_file: Path | None = None
+    """The file that the URL was read from, if it was: new sessions take a new password from there."""
 
     def __str__(self) -> str:
         """Return the URL without its secrets."""

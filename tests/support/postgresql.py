@@ -114,7 +114,7 @@ class PostgresqlServer:
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         if not (self.folder / "data").exists():
-            self._initialize()
+            self.initialize()
         options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = self._run(
@@ -196,11 +196,11 @@ class PostgresqlServer:
             self.stop(at_once=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _initialize(self) -> None:
+    def initialize(self, *options: str) -> None:
+        """Make its data, with options of `initdb`; `start` does so where there are none."""
         self.prepare_folder()
-        self._run_to_end(
-            "initdb", "-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
-        )
+        usual = ["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        self._run_to_end("initdb", "-D", "data", *usual, *options)
 
     def prepare_folder(self) -> None:
         """Let the server's user into its folder."""

@@ -32,10 +32,12 @@ class Standby(PostgresqlServer):
         with psycopg.connect(self.url("postgres"), autocommit=True) as session:
             assert session.execute("SELECT pg_promote(true, 60)").fetchone() == (True,)
 
-    def _initialize(self) -> None:
+    def initialize(self, *options: str) -> None:
         self.prepare_folder()
         origin = f"host={self._primary.folder} user={USER} application_name={NAME}"
-        self._run_to_end("pg_basebackup", "-D", "data", "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        self._run_to_end(
+            "pg_basebackup", "-D", "data", "-d", origin, "-R", "-X", "stream", "-c", "fast", "--no-sync", *options
+        )
 
 
 @contextmanager

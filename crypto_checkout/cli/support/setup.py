@@ -135,7 +135,7 @@ def storage_failure(config: "Config", error: Exception) -> str:
     if config.database.url and not isinstance(error, OSError):
         from crypto_checkout.store.postgresql import faults
 
-        return f"{shown_place(config)} can't be used: {faults.words(error.__cause__ or error)}. {faults.advice(error)}"
+        return f"{shown_place(config)} can't be used: {faults.explained(error.__cause__ or error)}"
     if isinstance(error, OSError):
         return f"{error.filename or path} can't be used: {error.strerror or error}. {advice(error, path.absolute())}"
     return f"{path} can't be used: {error.__cause__ or error}. {advice(error, path.absolute())}"

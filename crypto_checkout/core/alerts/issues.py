@@ -111,7 +111,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.DATABASE: IssueInfo(
             "The database",
             is_of_server=True,
-            advice="Nothing can be stored, so no payment is credited. Check the disk's free space and permissions.",
+            advice="Nothing can be stored, so no payment is credited. The log says why; most often the disk is full.",
         ),
         IssueKind.DISK: IssueInfo(
             "The disk",

@@ -7,19 +7,36 @@ from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 _DAMAGE = frozenset({"XX001", "XX002"})
 _CLASSES = frozenset({"08", "40", "53", "57", "58"})  # connection, conflict, resources, the operator, the system
 _BUSY = "55P03"
+_FULL, _CROWDED = "53100", "53300"
+_PASSWORD, _USER, _NO_DATABASE, _NOT_READY = "28P01", "28000", "3D000", "57P03"
 READ_ONLY = "25006"
 
 _ADVICE = {
-    "53100": "Its disk is full: make room there.",
-    "53300": "It has too many connections: raise its max_connections, or end some.",
+    _FULL: "Its disk is full: make room there, and start it again if it has ended.",
+    _CROWDED: "It has too many connections: raise its max_connections, or end some.",
     READ_ONLY: "It takes no writes: it is a standby, or set to read only. Name the primary in [database] url.",
     _BUSY: "Another program holds it: try again when that is done.",
-    "28P01": "It refuses the password: correct it in [database] url.",
-    "28000": "It refuses this user: see its pg_hba.conf, and the user in [database] url.",
-    "3D000": "There is no such database: make it (createdb), or name another in [database] url.",
+    _PASSWORD: "It refuses the password: correct it in [database] url, or in the file that url_file names.",
+    _USER: "It refuses this user: see its pg_hba.conf, and the user in [database] url.",
+    _NO_DATABASE: "There is no such database: make it (createdb), or name another in [database] url.",
     "42501": "This user may not do that: make it the owner of the database.",
-    "57P03": "It is starting or stopping: try again in a moment.",
+    _NOT_READY: "It is starting or stopping: try again in a moment.",
 }
+_WORDS = {
+    "No space left on device": _FULL,
+    "too many clients": _CROWDED,
+    "too many connections": _CROWDED,
+    "connection slots are reserved": _CROWDED,
+    "password authentication failed": _PASSWORD,
+    "no password supplied": _PASSWORD,
+    "no pg_hba.conf entry": _USER,
+    "is not permitted to log in": _USER,
+    '" does not exist': _NO_DATABASE,
+    "the database system is ": _NOT_READY,
+    "session is read-only": READ_ONLY,
+}
+"""The words by which a refused connection is told, for which libpq gives no code. A server may say them in another
+language: then the advice is the general one."""
 _CHECK = "Check that it runs, and that [database] url names it: psql with the same URL must reach it."
 
 
@@ -39,9 +56,13 @@ def advice(error: BaseException) -> str:
     """Return advice about a fault of the server, as a sentence."""
     while not isinstance(error, psycopg.Error) and error.__cause__ is not None:
         error = error.__cause__
-    if "session is read-only" in str(error):  # libpq's words, without a code
-        return _ADVICE[READ_ONLY]
-    return _ADVICE.get(getattr(error, "sqlstate", None) or "", _CHECK)
+    code = getattr(error, "sqlstate", None) or next((code for said, code in _WORDS.items() if said in str(error)), "")
+    return _ADVICE.get(code, _CHECK)
+
+
+def explained(error: BaseException) -> str:
+    """Return a server's message, and advice about it, as sentences."""
+    return f"{words(error).rstrip('.?')}. {advice(error)}"
 
 
 def words(error: BaseException) -> str:
@@ -50,6 +71,6 @@ def words(error: BaseException) -> str:
 
 
 def _failure(kind: type[DatabaseFailed], error: psycopg.Error) -> DatabaseFailed:
-    failure = kind(f"the database failed: {words(error)}")
+    failure = kind(f"the database failed: {explained(error)}")
     failure.__cause__ = error
     return failure

@@ -43,9 +43,9 @@ _newest: dict[str, int] = {}
 _newest_alone = threading.Lock()
 
 
-def options(server: DatabaseServer) -> dict[str, Any]:
+def options(url: str) -> dict[str, Any]:
     """Return the connection's options by which it is with the server that takes writes, unless the URL has its own."""
-    chosen = conninfo_to_dict(server.url).get("target_session_attrs")
+    chosen = conninfo_to_dict(url).get("target_session_attrs")
     return {} if chosen else {"target_session_attrs": "read-write"}
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import psycopg
 
-from crypto_checkout.core.errors import DatabaseTooNew, FatalError
+from crypto_checkout.core.errors import DatabaseFailed, DatabaseTooNew, FatalError
 from crypto_checkout.store.migrations import STEPS, Migration, migrations, statements
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
-from crypto_checkout.store.postgresql.faults import advice, words
+from crypto_checkout.store.postgresql.faults import advice, explained, words
 from crypto_checkout.store.postgresql.session import connect, in_use
 from crypto_checkout.store.secret_key import open_cipher
 
@@ -112,6 +112,16 @@ def is_empty(server: DatabaseServer) -> bool:
     """Tell whether a database has no tables of ours."""
     with _session(server, "migration") as session:
         return _version(session) is None
+
+
+def try_to_store(server: DatabaseServer) -> None:
+    """Store a megabyte and undo it: small changes still succeed on a disk that is full. Raises DatabaseFailed."""
+    with _session(server, "question") as session:
+        try:
+            with session.transaction(force_rollback=True):
+                session.execute("CREATE TEMPORARY TABLE room AS SELECT number FROM generate_series(1, 30000) AS number")
+        except psycopg.Error as error:
+            raise DatabaseFailed(f"the database failed: {explained(error)}") from error
 
 
 @contextmanager

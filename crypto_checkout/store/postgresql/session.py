@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.place import DatabaseServer
@@ -62,9 +63,10 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
         FatalError: It is too old, or its database has another encoding than UTF-8.
 
     """
+    url = _current_url(server)
     try:
         session: psycopg.Connection[Any] = psycopg.connect(
-            server.url,
+            url,
             autocommit=True,
             connect_timeout=_CONNECT_SECONDS,
             application_name=f"crypto-checkout {name} {PROCESS}",
@@ -73,7 +75,7 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
             keepalives_idle=15,
             keepalives_interval=5,
             keepalives_count=3,
-            **primary.options(server),
+            **primary.options(url),
         )
     except psycopg.Error as error:
         raise as_failure(error, writes=True) from error
@@ -89,6 +91,24 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
         session.close()
         raise
     return session
+
+
+def _current_url(server: DatabaseServer) -> str:
+    """Return the URL as its file has it now, so that a new password needs no restart.
+
+    One that names another database is not for a process that runs: it counts from the next start on.
+    """
+    if server.url_file is not None:
+        with suppress(OSError, UnicodeDecodeError, psycopg.Error):
+            now = server.url_file.read_text("utf-8").strip()
+            if _database_of(now) == _database_of(server.url):
+                return now
+    return server.url
+
+
+def _database_of(url: str) -> list[object]:
+    named = conninfo_to_dict(url)
+    return [named.get(key) for key in ("service", "host", "hostaddr", "port", "dbname")]
 
 
 @contextmanager

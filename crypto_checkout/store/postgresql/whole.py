@@ -11,7 +11,7 @@ from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.migrations.catalog import CatalogTable
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
-from crypto_checkout.store.postgresql.faults import advice, words
+from crypto_checkout.store.postgresql.faults import explained
 from crypto_checkout.store.postgresql.session import connect, in_use
 from crypto_checkout.store.postgresql.statements import translate
 
@@ -133,4 +133,4 @@ class WholeServer:
 
 def unusable(server: DatabaseServer, error: BaseException) -> FatalError:
     """Return a fault of a server as a sentence with what to do."""
-    return FatalError(f"{server} can't be used: {words(error.__cause__ or error)}. {advice(error)}")
+    return FatalError(f"{server} can't be used: {explained(error.__cause__ or error)}")
