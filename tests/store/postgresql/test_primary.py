@@ -97,11 +97,9 @@ async def test_a_server_that_is_not_there_is_given_up_and_a_slow_statement_is_no
 
 
 async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_recovered(
-    programs: Path, tmp_path: Path
+    postgresql_server: PostgresqlServer, tmp_path: Path
 ) -> None:
-    own_server = PostgresqlServer(programs, **DURABLE)
-    try:
-        own_server.start()
+    with PostgresqlServer(postgresql_server.programs, **DURABLE) as own_server:
         made = own_server.new_database(tmp_path)
         with closing(open_connection(made, "writer", writes=True)) as writer:
             writer.execute("BEGIN IMMEDIATE")
@@ -117,8 +115,6 @@ async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_reco
             with pytest.raises(DatabaseFailed):
                 writer.execute("COMMIT")
         assert stored(made) == 0
-    finally:
-        own_server.remove()
 
 
 def reached(asking: "psycopg.Connection[Any]", sql: str) -> str:
