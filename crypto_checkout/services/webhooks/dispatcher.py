@@ -103,6 +103,7 @@ class Dispatcher:
         self._in_flight: dict[int, _InFlight] = {}
         self._ended: list[EndedAttempt] = []
         self._recording: asyncio.Task[None] | None = None
+        self._put_off_until: dict[int, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
         """Deliver until cancelled. Attempts in flight are cancelled too, and are due again when it runs again."""
@@ -110,13 +111,15 @@ class Dispatcher:
             failure = "deliveries could not be read"
             await every(_POLL_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
         finally:
+            for timer in self._put_off_until.values():
+                timer.cancel()
             tasks = [each.task for each in self._in_flight.values()]
             if self._recording is not None:
                 tasks.append(self._recording)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._in_flight, self._ended, self._recording = {}, [], None
+            self._in_flight, self._ended, self._recording, self._put_off_until = {}, [], None, {}
 
     async def turn(self) -> float:
         """Start the deliveries that are due and fit; return the seconds until the next turn."""
@@ -196,11 +199,13 @@ class Dispatcher:
 
     def _put_off(self, delivery: DueDelivery) -> None:
         """Leave a delivery to a later turn, after a fault of ours."""
-        asyncio.get_running_loop().call_later(_POLL_SECONDS, self._release, delivery)
+        timer = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._release, delivery)
+        self._put_off_until[delivery.seq] = timer
 
     def _release(self, *recorded: DueDelivery) -> None:
         for each in recorded:
-            self._in_flight.pop(each.seq, None)  # None: this has been ended and runs again
+            self._put_off_until.pop(each.seq, None)
+            del self._in_flight[each.seq]
         self._woken.set()
 
     async def _record_ended(self) -> None:

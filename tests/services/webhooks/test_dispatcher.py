@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,3 +196,34 @@ async def test_an_endpoint_answered_lately_if_it_accepted_a_delivery_and_failed_
         return deliveries.answered_since(unit, SHOP, NOW - timedelta(hours=1))
 
     assert await db.write(set_up) is is_lately
+
+
+async def test_what_was_put_off_in_one_term_changes_nothing_in_the_next(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+    call_later = loop.call_later
+
+    def noted(seconds: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+        timers.append(call_later(seconds, callback, *arguments))
+        return timers[-1]
+
+    sender = Endpoints()
+    dispatcher = make_dispatcher(db, sender)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_later", noted)
+        patch.setattr(dispatcher, "_secrets_of", lambda _: 1 // 0)
+        async with running(dispatcher):
+            await until(lambda: timers, "put off what can't be signed")
+    sender.answer.clear()
+    async with running(dispatcher):
+        await until(lambda: sender.sent, "send it in the next term")
+        for each in timers:
+            if not each.cancelled():
+                each._run()
+        await dispatcher.turn()
+        await asyncio.sleep(0)
+        assert sender.sent.count("evt_0") == 1, "it is under way"
+        sender.answer.set()
+        await until(lambda: len(sender.sent) >= WAITING, "send the others")
+    assert len(set(sender.sent)) == len(sender.sent) == WAITING
