@@ -271,6 +271,10 @@ class DatabaseDamaged(DatabaseFailed):
     """The database file is damaged: SQLite found a page that is not what it was written as."""
 
 
+class OutcomeUnknown(DatabaseFailed):
+    """The database was lost while it stored something, and can't be asked whether it did."""
+
+
 class LeaderChanged(DatabaseFailed):
     """The database took nothing of a leader whose term is over: another process leads now."""
 

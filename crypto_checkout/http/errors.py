@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from crypto_checkout.core import errors
-from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
+from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, OutcomeUnknown
 
 PageNotFound = Callable[[Request], Response | None]
 
@@ -117,6 +117,11 @@ def answer_to(request: Request, error: Exception, page_not_found: PageNotFound) 
     target = f"{request.method[:20]} {request.scope['path'][:200]}"
     if isinstance(error, HTTPException):
         error = _from_starlette(error, target)
+    elif isinstance(error, OutcomeUnknown):
+        error = errors.DatabaseUnavailable(
+            "The server lost its database while it stored this, and can't tell whether it did. Repeat the request with "
+            "the same Idempotency-Key: it takes effect once. If you sent none, look first whether it was done."
+        )
     elif isinstance(error, DatabaseFailed):  # the log has the reason, once a minute
         error = errors.DatabaseUnavailable(
             "The server can't store or read its data for the moment. Nothing was changed; try again later."

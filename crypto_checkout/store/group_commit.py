@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from crypto_checkout.core.errors import CheckoutError, DatabaseDamaged, DatabaseFailed, LeaderChanged
+from crypto_checkout.core.errors import CheckoutError, DatabaseDamaged, DatabaseFailed, LeaderChanged, OutcomeUnknown
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.signals import notices
@@ -166,9 +166,12 @@ class Group:
     def fail(self, error: BaseException) -> None:
         """Give each unit its own error: tasks that raise a shared one would all extend its traceback."""
         self.outcomes = []
+        outcome = "the database took nothing of it"
+        kind = DatabaseDamaged if isinstance(as_failure(error), DatabaseDamaged) else DatabaseFailed
+        if isinstance(error, OutcomeUnknown):
+            kind, outcome = OutcomeUnknown, "it isn't known whether the database took it"
         for _ in self.units:
-            kind = DatabaseDamaged if isinstance(as_failure(error), DatabaseDamaged) else DatabaseFailed
-            failure = kind(f"the database took nothing of it: {error}")
+            failure = kind(f"{outcome}: {error}")
             failure.__cause__ = error
             self.outcomes.append(_Outcome(error=failure))
 

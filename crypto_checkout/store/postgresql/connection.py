@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, pq
 
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, OutcomeUnknown
 from crypto_checkout.store.postgresql import locks, primary
 from crypto_checkout.store.postgresql.answers import Columns, PostgresqlAnswer
 from crypto_checkout.store.postgresql.faults import as_failure
@@ -55,7 +55,8 @@ class _Prepared:
 class PostgresqlConnection:
     """A session. It is used by one thread at a time, and is over when `is_lost`.
 
-    `was_committed` tells of a transaction, by its number, whether it was committed although the answer was lost.
+    `was_committed` tells of a transaction whether it was committed although the answer was lost, None if that can't be
+    known; it is asked with the transaction's number, and the id of an event that it recorded, if it did.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class PostgresqlConnection:
         *,
         writes: bool,
         answer_seconds: float | None = _ANSWER_SECONDS,
-        was_committed: Callable[[str], bool] = lambda _: False,
+        was_committed: Callable[[str, str | None], bool | None] = lambda *_: None,
     ) -> None:
         self.is_lost = False
         self.in_transaction = False
@@ -74,6 +75,9 @@ class PostgresqlConnection:
         self._was_committed = was_committed
         self._transaction: str | None = None
         """The number of the transaction that is open, once it is known."""
+        self._event: str | None = None
+        """The id of an event that the open transaction has recorded, None if it has recorded none."""
+        self._event_before: str | None = None  # this at the last savepoint
         self._pgconn = session.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
@@ -148,9 +152,12 @@ class PostgresqlConnection:
                 self._answers()
             elif sql == _ROLL_BACK_UNIT:
                 self._forget()
+                self._event = self._event_before
+            else:
+                self._event_before = self._event
             self._send_control(sql)
         elif statement := _BEGIN.get(sql):
-            self.in_transaction, self._transaction = True, None
+            self.in_transaction, self._transaction, self._event = True, None, None
             self._send_control(statement)
             if sql == "BEGIN IMMEDIATE":
                 self._send(_LOCK_TO_WRITE, translate(_LOCK_TO_WRITE), ())
@@ -163,7 +170,10 @@ class PostgresqlConnection:
         return True
 
     def _commit(self) -> None:
-        """Commit and wait until it is durable. Raises DatabaseFailed if nothing was stored."""
+        """Commit and wait until it is durable.
+
+        Raises DatabaseFailed if nothing was stored, and OutcomeUnknown if that can't be known.
+        """
         if self._transaction is None:
             self._answers()  # its number, without which nobody could be asked for the outcome
         self.in_transaction = False
@@ -172,9 +182,13 @@ class PostgresqlConnection:
         try:
             with self._within(_COMMIT_SECONDS):
                 result = self._answers()
-        except BaseException:  # passed on  # a loop's boundary
-            if self.is_lost and transaction is not None and self._was_committed(transaction):
-                return
+        except BaseException as error:  # passed on  # a loop's boundary
+            if self.is_lost and transaction is not None:
+                was_committed = self._was_committed(transaction, self._event)
+                if was_committed:
+                    return
+                if was_committed is None:
+                    raise OutcomeUnknown(str(error)) from error
             self.in_transaction = not self.is_lost
             self._roll_back()
             raise
@@ -209,6 +223,8 @@ class PostgresqlConnection:
         answer: PostgresqlAnswer | None = None,
     ) -> None:
         values = statement.values(parameters)
+        if statement.records_event:
+            self._event = (values[0] or b"").decode()
         if self._unanswered >= _MOST_UNANSWERED:
             self._answers()
         prepared = self._prepared.get(sql)

@@ -156,25 +156,45 @@ def _connection(server: DatabaseServer, session: "psycopg.Connection[Any]", *, w
     return connection
 
 
-def was_committed(server: DatabaseServer, life: str, transaction: str) -> bool:
-    """Tell whether a transaction was committed, whose session is lost; False if that can't be told within some seconds.
+def was_committed(server: DatabaseServer, life: str, transaction: str, event_id: str | None) -> bool | None:
+    """Tell whether a transaction was committed, whose session is lost; None if that can't be known within some seconds.
 
-    So a write isn't called failed that is there, as far as the server can be asked. It can't once it has begun another
-    life: the number may be that of another transaction by then.
+    Within the server's life the transaction's number tells. In a later one, after a recovery or a failover, the number
+    may have been given out again: then an event that the transaction recorded, by its random id, tells for both.
     """
     until = time.monotonic() + _OUTCOME_SECONDS
     while time.monotonic() < until:
         with suppress(DatabaseFailed, psycopg.Error), closing(connect(server, "outcome")) as session:
-            if primary.life(session) != life:
-                return False
-            row = session.execute("SELECT pg_xact_status(CAST(%s AS xid8))", (transaction,)).fetchone()
-            if row is not None and row[0] == "committed":
+            is_same_life = primary.life(session) == life
+            status = _status(session, transaction)
+            if not is_same_life and status == "committed":
+                status = _status_by_event(session, event_id)
+            if status is None:
+                return None
+            if status == "committed":
                 PostgresqlConnection(session, writes=True).confirm(max(1.0, until - time.monotonic()))
                 return True
-            if row is not None and row[0] != "in progress":
+            if status != "in progress" or not is_same_life:
                 return False
         time.sleep(_ASK_AGAIN_SECONDS)
-    return False
+    return None
+
+
+def _status(session: "psycopg.Connection[Any]", transaction: str) -> str | None:
+    """Return the status of the transaction that has this number now; of one that nobody had yet it is "aborted"."""
+    try:
+        row = session.execute("SELECT pg_xact_status(CAST(%s AS xid8))", (transaction,)).fetchone()
+    except psycopg.errors.InvalidParameterValue:  # "is in the future"
+        return "aborted"
+    return None if row is None else row[0]
+
+
+def _status_by_event(session: "psycopg.Connection[Any]", event_id: str | None) -> str | None:
+    """Return the status of the transaction that recorded an event."""
+    if event_id is None:
+        return None
+    row = session.execute("SELECT 1 FROM events WHERE id = %s", (event_id,)).fetchone()
+    return "aborted" if row is None else "committed"
 
 
 class ServingSession:

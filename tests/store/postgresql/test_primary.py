@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, OutcomeUnknown
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import connection, faults, primary, session
@@ -112,9 +112,74 @@ async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_reco
                 while int(reached(other, "SELECT CAST(pg_current_xact_id() AS TEXT)")) < number:
                     pass
                 assert reached(other, f"SELECT pg_xact_status('{number}'::xid8)") == "committed", "given out again"
-            with pytest.raises(DatabaseFailed):
+            with pytest.raises(OutcomeUnknown):
                 writer.execute("COMMIT")
         assert stored(made) == 0
+
+
+RECORD = "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+
+
+def test_after_a_failover_an_event_tells_whether_its_transaction_was_committed(
+    pair: tuple[PostgresqlServer, Standby], tmp_path: Path
+) -> None:
+    """Numbers of transactions alone tell only that one is not there."""
+    first, standby = pair
+    made = first.new_database(tmp_path)
+    there = DatabaseServer(made.url.replace(str(first.folder), str(standby.folder)), tmp_path)
+    numbers = {}
+    with psycopg.connect(made.url) as asking:
+        life = primary.life(asking)
+    with closing(open_connection(made, "writer", writes=True)) as writer:
+        for event in ("evt_committed", "evt_lost"):
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute(RECORD, (event, 0, "customer.created", "cus_1", "{}", ""))
+            writer.wait()
+            numbers[event] = str(writer._transaction)
+            assert writer._event == event
+            if event == "evt_committed":
+                writer.execute("COMMIT")
+        first.stop(kill=True)
+        standby.promote()
+
+    def told(number: str, event: str | None) -> bool | None:
+        return session.was_committed(there, life, number, event)
+
+    with psycopg.connect(there.url, autocommit=True) as other:
+        while int(reached(other, "SELECT CAST(pg_current_xact_id() AS TEXT)")) < int(numbers["evt_lost"]) + 1:
+            pass
+    assert told(numbers["evt_committed"], "evt_committed") is True
+    assert told(numbers["evt_committed"], None) is None
+    assert told(numbers["evt_lost"], "evt_lost") is False
+    assert told(str(10**9), "evt_lost") is False, "a number that nobody had"
+
+
+@pytest.mark.usefixtures("little_patience")
+async def test_a_commit_for_which_a_standby_is_waited_for_too_long_is_not_called_failed(
+    pair: tuple[PostgresqlServer, Standby], tmp_path: Path
+) -> None:
+    first, standby = pair
+    made = first.new_database(tmp_path)
+    async with await Database.open(made, now, serves=True) as db:
+        assert await db.write(take_index) == 0
+        standby.freeze()
+        with pytest.raises(OutcomeUnknown):
+            await db.write(take_index)
+        standby.thaw()
+        assert await written(db) == 2, "it was stored after all"
+
+
+def test_an_event_of_a_unit_that_was_undone_tells_nothing(postgresql_server: PostgresqlServer, tmp_path: Path) -> None:
+    made = postgresql_server.new_database(tmp_path)
+    with closing(open_connection(made, "writer", writes=True)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        for event, end in (("evt_1", "RELEASE unit"), ("evt_2", "ROLLBACK TO unit")):
+            writer.execute("SAVEPOINT unit")
+            writer.execute(RECORD, (event, 0, "customer.created", "cus_1", "{}", ""))
+            writer.execute(end)
+        assert writer._event == "evt_1"
+        writer.execute("COMMIT")
+    postgresql_server.drop(made)
 
 
 def reached(asking: "psycopg.Connection[Any]", sql: str) -> str:
