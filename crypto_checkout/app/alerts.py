@@ -160,6 +160,8 @@ def _server_issues(
         collecting=findings.collecting,
         # The prices of test mode come from a table and need no trying.
         payment_methods=mode.payment_methods if mode is not None and livemode else None,
+        tried={} if mode is None else mode.unpriced,
+        unpriced=findings.unpriced,
     )
     return ServerIssues(
         watched,

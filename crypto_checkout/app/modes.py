@@ -63,7 +63,8 @@ class Mode:
     it; all are None in live mode, and the last one for a file, which one process serves.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
     another server seems to have given out. `uncollectable` holds the chains without deposits now, with the reason,
-    `collecting` what keeps from collecting by itself; `contracts` read contracts.
+    `collecting` what keeps from collecting by itself; `contracts` read contracts. `unpriced` holds the coins without a
+    price, with the reason, as `services.alerts.server_issues` found when it tried them last.
     """
 
     payment_methods: PaymentMethods
@@ -80,6 +81,7 @@ class Mode:
     uncollectable: Mapping[int, str] = field(default_factory=dict)
     contracts: Mapping[int, ReadContract] = field(default_factory=dict)
     collecting: Callable[[], Mapping[int, str]] = dict
+    unpriced: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

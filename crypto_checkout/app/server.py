@@ -203,7 +203,11 @@ def _backups(parts: Parts) -> Backups:
 def _findings(modes: Modes) -> Findings:
     """Return what this process sees by itself of live mode's nodes."""
     live = modes.live
-    return Findings() if live is None else Findings(live.providers, live.collecting, live.foreign_index)
+    return (
+        Findings()
+        if live is None
+        else Findings(live.providers, live.collecting, live.foreign_index, lambda: live.unpriced)
+    )
 
 
 def _elector(

@@ -9,9 +9,13 @@ from typing import ClassVar
 
 
 class CheckoutError(Exception):
-    """A request that can't be fulfilled; `code` is public and fixed, `param` names the wrong field if there is one."""
+    """A request that can't be fulfilled; `code` is public and fixed, `param` names the wrong field if there is one.
+
+    `retry_after_seconds` says when to come again, None where that alone doesn't help.
+    """
 
     code: ClassVar[str] = "internal_error"
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -173,6 +177,7 @@ class RateLimitExceeded(CheckoutError):
     """Too many requests; `retry_after_seconds` says when to come again."""
 
     code = "rate_limit_exceeded"
+    retry_after_seconds: int
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -187,6 +192,7 @@ class PriceUnavailable(CheckoutError):
     """Too few price sources gave a usable answer."""
 
     code = "price_unavailable"
+    retry_after_seconds = 10
 
 
 class PriceJumped(PriceUnavailable):
@@ -199,6 +205,12 @@ class WalletNotConfigured(CheckoutError):
     code = "wallet_not_configured"
 
 
+class ChainNotReady(WalletNotConfigured):
+    """A chain takes no payments for the moment; a later request may succeed."""
+
+    retry_after_seconds = 10
+
+
 class ChainNotStopped(CheckoutError):
     """The chain can't be reanchored; the message says why."""
 
@@ -206,7 +218,7 @@ class ChainNotStopped(CheckoutError):
 class DatabaseUnavailable(CheckoutError):
     """The server can't store or read its data for the moment, as on a full disk; a later request may succeed."""
 
-    retry_after_seconds: ClassVar[int] = 30
+    retry_after_seconds = 30
 
 
 class FatalError(Exception):

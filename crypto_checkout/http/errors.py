@@ -88,9 +88,7 @@ def headers(error: CheckoutError) -> dict[str, str]:
     """Return an error's headers."""
     if isinstance(error, errors.MethodNotAllowed):
         return {"Allow": error.allow}
-    if isinstance(error, errors.RateLimitExceeded):
-        return {"Retry-After": str(error.retry_after_seconds)}
-    if isinstance(error, errors.DatabaseUnavailable):
+    if error.retry_after_seconds is not None:
         return {"Retry-After": str(error.retry_after_seconds)}
     if status(type(error)) == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}

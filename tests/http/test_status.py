@@ -113,6 +113,7 @@ async def test_a_stuck_chain_takes_no_new_sessions_until_it_is_read_again(
             refused = await asked()
             assert (refused.status_code, error(refused)["code"]) == (503, "wallet_not_configured")
             assert "Anvil takes no payments now: no block could be read for 3" in error(refused)["message"]
+            assert int(refused.headers["retry-after"]) > 0
             node.start_again()
             await until(sells, "take payments again")
 

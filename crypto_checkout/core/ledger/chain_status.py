@@ -41,9 +41,15 @@ class ChainStatus:
         return replace(seen, error=None, looking_since=None, stopped=False, unwritten=False)
 
     def after_failure(self, error: Exception, reason: str) -> "ChainStatus":
-        """Return the status after a look that failed."""
+        """Return the status after a look that failed; if the database did, the nodes are not to blame."""
+        if isinstance(error, DatabaseFailed):
+            return replace(self.unattended(), error=reason, unwritten=True)
         cause = error.cause if isinstance(error, ProviderFailed) else ProviderFailed.cause
-        return replace(self, error=reason, unwritten=isinstance(error, DatabaseFailed), cause=cause)
+        return replace(self, error=reason, unwritten=False, cause=cause)
+
+    def unattended(self) -> "ChainStatus":
+        """Return the status while nobody looks: the time that passes then is no failure of the chain."""
+        return replace(self, looking_since=None)
 
     def stuck_reason(self, now: datetime) -> str | None:
         """Return why a chain is stuck; None if it isn't. The words name no provider."""

@@ -70,6 +70,8 @@ class WatchedMode:
     """The watched parts of a mode: readiness, chains, their providers by chain id, and prices.
 
     `payment_methods` is None where prices needn't be tried. `collecting` tells what keeps from collecting, by chain id.
+    `tried` is filled with the coins that had no price when this process tried them last, with the reason, and
+    `unpriced` returns those of the process that does.
     """
 
     health: Readiness
@@ -79,6 +81,8 @@ class WatchedMode:
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
     collecting: Callable[[], Mapping[int, str]] = dict
+    tried: dict[str, str] = field(default_factory=dict)
+    unpriced: Callable[[], Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,6 @@ class ServerIssues:
         self._backups = backups
         self._disk_watch = disk_watch
         self._replica_watch = replica_watch
-        self._unpriced: dict[str, str] = {}
         self._since: dict[_ServerIssue, datetime] = {}
 
     async def now(self) -> list[Issue]:
@@ -154,7 +157,8 @@ class ServerIssues:
             {each.symbol for chain in payment_methods.chains for each in chain.assets if not each.usd_pegged}
         )
         answers = await asyncio.gather(*(_refusal(payment_methods, coin) for coin in coins))
-        self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
+        self._watched.tried.clear()
+        self._watched.tried.update({coin: why for coin, why in zip(coins, answers, strict=True) if why is not None})
 
     def _backup(self) -> Iterator[_ServerIssue]:
         words = None if self._backups is None else self._backups.issue()
@@ -208,11 +212,12 @@ class ServerIssues:
                     yield _ServerIssue(IssueKind.PROVIDER, f"{chain_id} {each.name}", words)
 
     def _prices(self) -> Iterator[_ServerIssue]:
-        for coin, why in self._unpriced.items():
+        unpriced = self._watched.tried if self._watched.unpriced is None else self._watched.unpriced()
+        for coin, why in unpriced.items():
             yield _ServerIssue(IssueKind.PRICE, coin, why)
         payment_methods = self._watched.payment_methods
         for pair, why in payment_methods.prices.jumps().items() if payment_methods is not None else ():
-            if why not in self._unpriced.values():
+            if why not in unpriced.values():
                 yield _ServerIssue(IssueKind.PRICE, pair, why)
 
     def _wallet(self) -> Iterator[_ServerIssue]:

@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.session import Session, Status
-from crypto_checkout.core.errors import ResourceNotFound, UnsupportedAsset, WalletNotConfigured
+from crypto_checkout.core.errors import ChainNotReady, ResourceNotFound, UnsupportedAsset
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.quotes import Quote, QuoteRequest, Quotes
 from crypto_checkout.store.checkout import sessions as store
@@ -53,7 +53,7 @@ class AssetChoices:
         configured = methods.configured(session.choices)
         usable = tuple(choice for choice in configured if not methods.stopped(choice.chain_id))
         if configured and not usable:
-            raise WalletNotConfigured(f"No chain that session {session_id} can be paid on takes payments now.")
+            raise ChainNotReady(f"No chain that session {session_id} can be paid on takes payments now.")
         return usable
 
     async def obstacle(self, session_id: str) -> ChoiceOutcome | None:
@@ -93,7 +93,7 @@ class AssetChoices:
             return ChoiceOutcome.OUTDATED
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:
-            raise WalletNotConfigured(f"{quote.chain.name} takes no payments yet: nobody watches it.")
+            raise ChainNotReady(f"{quote.chain.name} takes no payments yet: nobody watches it.")
         if tip.time >= session.terms.expires_at:
             return ChoiceOutcome.CLOSED
         chosen = replace(

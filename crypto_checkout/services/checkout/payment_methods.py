@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.errors import UnsupportedAsset, UnsupportedChain, WalletNotConfigured
+from crypto_checkout.core.errors import ChainNotReady, UnsupportedAsset, UnsupportedChain, WalletNotConfigured
 from crypto_checkout.core.money import Fiat
 
 
@@ -177,7 +177,7 @@ class PaymentMethods(PricedChains):
     def check_ready(self, chain: AcceptedChain, asset: Asset) -> None:
         """Refuse while addresses of this chain can't be given out safely, it can't be read, or a token is unchecked.
 
-        Raises WalletNotConfigured.
+        Raises WalletNotConfigured: ChainNotReady where that may pass by itself.
         """
         if self.stopped(chain.id):
             raise WalletNotConfigured(
@@ -186,13 +186,13 @@ class PaymentMethods(PricedChains):
             )
         reason = self.stuck(chain.id)
         if reason is not None:
-            raise WalletNotConfigured(f"{chain.name} takes no payments now: {reason}. Try again in a moment.")
+            raise ChainNotReady(f"{chain.name} takes no payments now: {reason}. Try again in a moment.")
         reason = self.unready.get(chain.id)
         if reason is not None:
-            raise WalletNotConfigured(f"{chain.name} takes no payments yet: {reason} Try again in a moment.")
+            raise ChainNotReady(f"{chain.name} takes no payments yet: {reason} Try again in a moment.")
         reason = None if asset.contract is None else self.unready_tokens.get((chain.id, asset.contract))
         if reason is not None:
-            raise WalletNotConfigured(
+            raise ChainNotReady(
                 f"{chain.name} takes no {asset.symbol} yet: {reason} Try again in a moment, or take another coin."
             )
 

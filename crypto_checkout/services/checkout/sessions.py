@@ -20,12 +20,12 @@ from crypto_checkout.core.checkout.questions import objection, open_fields
 from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOptions, SessionStage, Status
 from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.errors import (
+    ChainNotReady,
     InvalidBody,
     LinkInactive,
     LinkSoldOut,
     ResourceNotFound,
     UnsupportedAsset,
-    WalletNotConfigured,
 )
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.money import Fiat
@@ -179,7 +179,7 @@ class Sessions:
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:
             # Before the first processed block no watcher would see a payment.
-            raise WalletNotConfigured(
+            raise ChainNotReady(
                 f"{quote.chain.name} takes no payments yet: its node hasn't answered since the first start. "
                 "Try again in a moment."
             )

@@ -34,12 +34,13 @@ class Findings:
     """Findings of following the chains, beside the status of each: providers by chain id; of live mode the rest.
 
     `collecting` says by chain id why nothing is collected there; `foreign_index` is an address index that is in use
-    although this database never gave it out.
+    although this database never gave it out; `unpriced` says why a coin has no price.
     """
 
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     collecting: Callable[[], Mapping[int, str]] = dict
     foreign_index: Callable[[], int | None] = lambda: None
+    unpriced: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class LeaderReport:
         self._clock = clock
         self._received: str | None = None
         self._report: Mapping[str, Any] | None = None  # None while this process leads
+        self._has_led = False
         self._published: object = None
         self._published_at: datetime | None = None
 
@@ -72,6 +74,7 @@ class LeaderReport:
             {chain_id: partial(self._providers, chain_id) for chain_id in self._own.providers},
             self._collecting,
             self._foreign_index,
+            self._unpriced,
         )
 
     # --- as the leader -----------------------------------------------------------------------------------------------
@@ -92,13 +95,14 @@ class LeaderReport:
         text = json.dumps(
             {
                 "at": moments.to_text(now),
-                "chains": {each.chain_id: _written(each) for each in statuses},
+                "chains": {each.chain_id: _written(each, now) for each in statuses},
                 "providers": {
                     chain_id: [[each.name, each.failures, each.is_resting, each.last_error] for each in health()]
                     for chain_id, health in self._own.providers.items()
                 },
                 "collecting": dict(self._own.collecting()),
                 "foreign_index": self._own.foreign_index(),
+                "unpriced": dict(self._own.unpriced()),
             }
         )
         await self._db.write(lambda unit: leader.publish(unit, text))
@@ -109,8 +113,12 @@ class LeaderReport:
     def receive(self, state: ElectionState) -> None:
         """Take over what the leader has published, unless this process leads."""
         if state.own_term is not None:
-            self._received = self._report = None
+            self._received, self._report, self._has_led = None, None, True
             return
+        if self._has_led:
+            self._has_led = False
+            for watcher in self._watchers:
+                watcher.adopt(watcher.status.unattended())
         if state.report == self._received:
             return
         self._received = state.report
@@ -138,8 +146,20 @@ class LeaderReport:
         reported: int | None = None if self._report is None else self._report["foreign_index"]
         return self._own.foreign_index() if reported is None else reported
 
+    def _unpriced(self) -> Mapping[str, str]:
+        if self._report is None:
+            return self._own.unpriced()
+        unpriced: Mapping[str, str] = self._report.get("unpriced", {})  # not there in an earlier version's
+        return unpriced
 
-def _written(status: ChainStatus) -> dict[str, Any]:
+
+def _written(status: ChainStatus, now: datetime) -> dict[str, Any]:
+    """Return a status as it is published. A look that may be over by the next report isn't mentioned.
+
+    If that one doesn't come, because the database is lost or the leader is, the look would seem to last for ever.
+    """
+    if status.looking_since is not None and now - status.looking_since < 2 * _PUBLISH_EVERY:
+        status = status.unattended()
     return {
         name: moments.to_text(value) if isinstance(value, datetime) else value for name, value in asdict(status).items()
     }

@@ -157,8 +157,8 @@ class Watcher:
     def _start_over(self) -> None:
         """Forget what only this process knows: another one may have followed the chain meanwhile."""
         self._cursor, self._unwritten = None, []
-        self._reader.forget()
-        self._watched.forget()
+        for each in (self._reader, self._watched, self._progress):
+            each.forget()
 
     async def _turn_late(self) -> None:
         """Look at old addresses. If that fails, the chain itself is still followed."""

@@ -815,3 +815,18 @@ async def test_the_length_of_a_text_is_told_in_characters_and_of_a_list_in_entri
 ) -> None:
     answer = await api.post("/payment_links", json={"title": "x", "fiatAmount": "1.00", **fields})
     assert words in answer.json()["error"]["message"]
+
+
+async def test_an_outcome_that_cannot_be_known_is_not_called_a_failure(
+    shop: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object, **__: object) -> None:
+        raise core.OutcomeUnknown("the server closed the connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.opened.db, "write", lost)
+        answer = await shop.api.post(LINKS, json=LINK, headers={"Idempotency-Key": "order-1"})
+    assert (answer.status_code, error(answer)["code"]) == (503, "internal_error")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "same Idempotency-Key" in error(answer)["message"]
+    assert "Nothing was changed" not in error(answer)["message"]

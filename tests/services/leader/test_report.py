@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crypto_checkout.core.errors import ChainMoved
-from crypto_checkout.core.upkeep.leader import ALONE, ElectionState
+from crypto_checkout.core.upkeep.leader import ALONE, NO_LEADER, ElectionState
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.leader.report import Findings, LeaderReport
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -125,3 +125,38 @@ async def test_turns_on_request_beside_the_leader_find_each_payment_once(anvil: 
             await asyncio.gather(follow(first), follow(second))
             assert (await shop.look(session))["status"] == "paid"
             assert await shop.events(session) == ["session.detected", "session.paid"]
+
+
+async def test_the_time_without_a_leader_is_no_outage_of_a_chain(anvil: Nodes, tmp_path: Path) -> None:
+    async with open_shop(tmp_path, [anvil(mining="manual").url]) as shop:
+        shop.watcher._progress.looking()
+        report = LeaderReport(shop.db, [shop.watcher], Findings(), now)
+        report.receive(ALONE)
+        await report.publish()
+        follower = shop.make_watcher()
+        LeaderReport(shop.db, [follower], Findings(), now).receive(ElectionState(None, None, await shown(shop)))
+        report.receive(NO_LEADER)
+        for each in (shop.watcher, follower):
+            assert each.status.stuck_reason(now() + timedelta(minutes=5)) is None
+
+
+async def test_a_chain_that_cannot_be_read_is_so_at_each_process(anvil: Nodes, tmp_path: Path) -> None:
+    async with open_shop(tmp_path, [anvil(mining="manual").url]) as shop:
+        shop.watcher._progress.looking()
+        clock = now() + timedelta(seconds=20)
+        await LeaderReport(shop.db, [shop.watcher], Findings(), lambda: clock).publish()
+        follower = shop.make_watcher()
+        LeaderReport(shop.db, [follower], Findings(), lambda: clock).receive(
+            ElectionState(None, None, await shown(shop))
+        )
+        assert follower.status.stuck_reason(clock) is None
+        assert follower.status.stuck_reason(clock + timedelta(seconds=10)) is not None
+
+
+async def test_coins_without_a_price_are_known_to_those_that_ask_for_none(anvil: Nodes, tmp_path: Path) -> None:
+    async with open_shop(tmp_path, [anvil(mining="manual").url]) as shop:
+        own = Findings(unpriced=lambda: {"ETH": "no source answers"})
+        await LeaderReport(shop.db, [shop.watcher], own, now).publish()
+        report = LeaderReport(shop.db, [shop.make_watcher()], Findings(), now)
+        report.receive(ElectionState(None, None, await shown(shop)))
+        assert report.findings.unpriced() == {"ETH": "no source answers"}

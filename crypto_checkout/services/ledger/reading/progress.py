@@ -30,6 +30,10 @@ class WatcherProgress:
         """Note that a look begins."""
         self.status = self.status.looking(self._clock())
 
+    def forget(self) -> None:
+        """Forget since when looks have failed: nobody has looked for a while."""
+        self.status = self.status.unattended()
+
     def turn_ended(self, head: int, processed: int | None) -> None:
         """Note the node's newest block, and the last processed one."""
         self.status = self.status.after_look(head, processed, self._clock())
