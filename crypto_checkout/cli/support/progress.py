@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -25,18 +25,18 @@ def shown(unit: str) -> Iterator[Progress]:
 
 @contextmanager
 def _bar(unit: str) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-        bars_by_task = {}
+    """Show a bar for each task, one below the other."""
+    with ExitStack() as running:
+        bars = {}
 
         def report(task: str, done: int, total: int) -> None:
-            if task not in bars_by_task:
-                bars_by_task[task] = bars.add_task(task)
-            bars.update(bars_by_task[task], completed=done, total=total)
+            if task not in bars:
+                running.close()  # the task before has ended
+                label = f"{task}, {unit}" if unit else task
+                bar = click.progressbar(length=total, label=label, show_pos=True, file=sys.stderr)
+                bars[task] = running.enter_context(bar)
+            bars[task].length = total
+            bars[task].update(done - bars[task].pos)
 
         yield report
 
