@@ -84,6 +84,7 @@ from crypto_checkout.services.reporting.setup_progress import Setup, SetupFacts
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.refunds import RefundPayer
+from crypto_checkout.services.sandbox.relay import AnyControls, RelayedControls
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
 
@@ -244,14 +245,18 @@ def _claims(parts: Parts, modes: Modes, refunds: Refunds) -> Claims:
     return Claims(parts.db, modes.refunds.records, refunds, is_signed, mail)
 
 
-def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds) -> SandboxControls | None:
+def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds) -> AnyControls | None:
     test = modes.test
     if test is None or test.sandbox is None or test.sandbox_records is None:
         return None
     payer, wake, watcher = RefundPayer(refunds, modes.refunds.payments[CHAIN_ID]), parts.events.wake, test.watchers[0]
-    return SandboxControls(
-        parts.db, test.sandbox, watcher, reader, test.sandbox_records, wake, payer, relay=test.sandbox_relay
-    )
+    relay = test.sandbox_relay
+    changed = None if relay is None else relay.changed
+    controls = SandboxControls(parts.db, test.sandbox, watcher, reader, test.sandbox_records, wake, payer, changed)
+    if relay is None:
+        return controls
+    relay.serve(controls)
+    return RelayedControls(relay, controls)
 
 
 def _settings(config: Config, live: Mode | None) -> Settings:

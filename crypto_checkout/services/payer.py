@@ -19,7 +19,7 @@ from crypto_checkout.services.checkout.rendered import RenderedSession
 from crypto_checkout.services.checkout.session_reader import Receipts, SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.health import ChainVisibility
-from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.sandbox.relay import AnyControls
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Payers:
         sessions: Sessions,
         reader: SessionReader,
         links: Links,
-        sandbox: SandboxControls | None,
+        sandbox: AnyControls | None,
         asset_choices: AssetChoices,
         answers: PayerAnswers,
         visibility: ChainVisibility,

@@ -19,7 +19,7 @@ from crypto_checkout.services.collect.balances import BalanceReports
 from crypto_checkout.services.collect.records import Collections
 from crypto_checkout.services.refunds.claims import Claims
 from crypto_checkout.services.refunds.refunds import Refunds
-from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.sandbox.relay import AnyControls
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.store.database import Database, WriteUnit
@@ -72,7 +72,7 @@ class ApiServices:
     claims: Claims
     balances: BalanceReports
     collections: Collections
-    sandbox: SandboxControls | None
+    sandbox: AnyControls | None
 
 
 class Call(NamedTuple):

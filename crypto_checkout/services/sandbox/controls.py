@@ -31,7 +31,6 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.refunds.records import find_refund
 from crypto_checkout.services.sandbox import scenarios
 from crypto_checkout.services.sandbox.refunds import RefundPayer
-from crypto_checkout.services.sandbox.relay import Relay, by_leader
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -40,6 +39,7 @@ from crypto_checkout.store.sandbox import chain as sandbox
 from crypto_checkout.store.sandbox import clock as sandbox_clock
 from crypto_checkout.store.sandbox import requests
 from crypto_checkout.store.sandbox.requests import SandboxRequest
+from crypto_checkout.store.signals import Signal
 
 MOST_SECONDS_AHEAD = 20 * 366 * 86_400
 """The most by which the simulated clock can be advanced in all, far from the end of the calendar."""
@@ -83,8 +83,8 @@ class SandboxControls:
     """Controls the simulated chain.
 
     Each method takes the id of a repeatable `request`; the unit that stores its answer also deletes its steps
-    (`store.sandbox.requests`). `wake` wakes this process's dispatcher of a mode, `relay` has the
-    leader do all that is asked; it is None where this process always leads.
+    (`store.sandbox.requests`). `wake` wakes this process's dispatcher of a mode; `changed` tells other processes of a
+    change, where there may be any.
     """
 
     def __init__(
@@ -96,11 +96,8 @@ class SandboxControls:
         records: CollectionRecords,
         wake: Callable[[bool], None],
         refunds: RefundPayer,
-        relay: Relay | None = None,
+        changed: Signal | None = None,
     ) -> None:
-        self.relay = relay
-        if relay is not None:
-            relay.serve(self)
         self._db = db
         self._chain = chain
         self._watcher = watcher
@@ -108,11 +105,11 @@ class SandboxControls:
         self._records = records
         self._wake = wake
         self._refunds = refunds
+        self._changed = changed
         # One request at a time, until its blocks are processed: two clicks at once must not both pay in full. A
         # scenario is one turn, so that its reorgs can't reach transactions of other sessions.
         self._turn = asyncio.Lock()
 
-    @by_leader
     async def pay(
         self,
         session_id: str,
@@ -145,7 +142,6 @@ class SandboxControls:
             await self._change(steps, send)
         return await self._reader.get(session_id, livemode=False)
 
-    @by_leader
     async def collect(self, session_id: str, request: str | None = None) -> CollectionResource:
         """Collect all that a test session's address holds, as anybody can, and return the record of that.
 
@@ -166,7 +162,6 @@ class SandboxControls:
             await self._records.turn()
         return await self._records.of_transaction(tx_hash)
 
-    @by_leader
     async def play(self, session_id: str, scenario: Scenario, request: str | None = None) -> SessionResource:
         """Drive a test session through a scenario, to its end, without touching other sessions.
 
@@ -186,7 +181,6 @@ class SandboxControls:
             await scenarios.play(scenario, session, steps.new_hash, lambda change: self._change(steps, change))
         return await self._reader.get(session_id, livemode=False)
 
-    @by_leader
     async def pay_refund(self, refund_id: str, request: str | None = None) -> RefundResource:
         """Pay a test refund from the owner's wallet, and return it once that is deep enough.
 
@@ -212,14 +206,12 @@ class SandboxControls:
         session, _ = await self._db.read(lambda unit: _missing(unit, session_id))
         return session.asset.decimals
 
-    @by_leader
     async def mine(self, blocks: int, request: str | None = None) -> int:
         """Mine blocks, process them, and return the newest block's number."""
         async with self._turn:
             await self._change(await self._begin(request), lambda draft: draft.mine(blocks))
         return self._chain.number
 
-    @by_leader
     async def reorg(self, depth: int, request: str | None = None) -> int:
         """Replace the newest blocks with a longer branch of the same transactions; return the newest block's number.
 
@@ -235,7 +227,6 @@ class SandboxControls:
             await self._change(await self._begin(request), replace_blocks)
         return self._chain.number
 
-    @by_leader
     async def outage(self, seconds: int, request: str | None = None) -> int:
         """Make every read of the chain fail for some seconds, while blocks go on; return the newest block's number."""
         async with self._turn:
@@ -244,14 +235,12 @@ class SandboxControls:
             asyncio.get_running_loop().call_later(seconds, self._watcher.wake)
         return self._chain.number
 
-    @by_leader
     async def price_outage(self, seconds: int, request: str | None = None) -> int:
         """Withhold test mode's prices for some seconds; return the newest block's number."""
         async with self._turn:
             await self._change(await self._begin(request), lambda draft: draft.withhold_prices(seconds))
         return self._chain.number
 
-    @by_leader
     async def advance(self, seconds: int, request: str | None = None) -> int:
         """Advance the clock of test mode, in one block of the chain; return its number.
 
@@ -312,8 +301,8 @@ class SandboxControls:
         if also_store is not None:
             also_store(unit)
         steps.record(unit)
-        if self.relay is not None:
-            unit.after_commit(self.relay.changed)
+        if self._changed is not None:
+            unit.after_commit(self._changed)
 
     def _check_reachable(self) -> None:
         if self._chain.has_outage:

@@ -5,20 +5,32 @@ under way when the leader changed is continued by the next, after the last step 
 """
 
 import asyncio
-import inspect
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import wraps
-from typing import Any, Concatenate, Never, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Never
 
-from crypto_checkout.core import errors
-from crypto_checkout.core.errors import CheckoutError, DatabaseUnavailable, RecoverableError
+from crypto_checkout.core.errors import (
+    CheckoutError,
+    DatabaseFailed,
+    DatabaseUnavailable,
+    InvalidBody,
+    PriceUnavailable,
+    RecoverableError,
+    RefundNotOpen,
+    ResourceNotFound,
+    SessionNotOpen,
+    UnsupportedAsset,
+)
 from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.public.collection_types import CollectionResource
+from crypto_checkout.core.public.refund_types import RefundResource
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every, pause
+from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.sharing import SharedSandbox
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.sandbox import requests, tasks
@@ -26,37 +38,29 @@ from crypto_checkout.store.sandbox.tasks import SandboxTask
 
 log = get_logger("sandbox")
 
-P = ParamSpec("P")
-R = TypeVar("R")
-C = TypeVar("C", bound="Relaying")
-
 _LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 25.0
-_ENUMS: Mapping[str, Callable[[str], Any]] = {"kind": TransferKind, "scenario": Scenario}
-"""The arguments that aren't plain JSON, by their names."""
 
+_OPERATIONS: Mapping[str, Callable[[SandboxControls, Mapping[str, Any], str], Awaitable[Any]]] = {
+    "pay": lambda controls, given, request: controls.pay(
+        given["session_id"], given["units"], _kind(given["kind"]), given["transfers"], request
+    ),
+    "collect": lambda controls, given, request: controls.collect(given["session_id"], request),
+    "play": lambda controls, given, request: controls.play(given["session_id"], Scenario(given["scenario"]), request),
+    "pay_refund": lambda controls, given, request: controls.pay_refund(given["refund_id"], request),
+    "mine": lambda controls, given, request: controls.mine(given["blocks"], request),
+    "reorg": lambda controls, given, request: controls.reorg(given["depth"], request),
+    "outage": lambda controls, given, request: controls.outage(given["seconds"], request),
+    "price_outage": lambda controls, given, request: controls.price_outage(given["seconds"], request),
+    "advance": lambda controls, given, request: controls.advance(given["seconds"], request),
+}
+"""The operations by their names in the database, from the arguments that are stored there."""
 
-class Relaying(Protocol):
-    """Operations of which some are the leader's to do; `relay` is None where this process always leads."""
-
-    relay: "Relay | None"
-
-
-def by_leader(
-    operation: Callable[Concatenate[C, P], Awaitable[R]],
-) -> Callable[Concatenate[C, P], Coroutine[Any, Any, R]]:
-    """Mark an operation that the leader does, and that the relay knows by its name."""
-
-    @wraps(operation)
-    async def relayed(controls: C, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if controls.relay is None:
-            return await operation(controls, *args, **kwargs)
-        bound = inspect.signature(operation).bind(controls, *args, **kwargs)
-        arguments = dict(list(bound.arguments.items())[1:])
-        answer: R = await controls.relay.ask(operation.__name__, arguments)
-        return answer
-
-    return relayed
+_REFUSALS = {
+    kind.__name__: kind
+    for kind in (InvalidBody, PriceUnavailable, RefundNotOpen, ResourceNotFound, SessionNotOpen, UnsupportedAsset)
+}
+"""The errors of operations that answer the caller, by their names in the database."""
 
 
 class Relay:
@@ -69,22 +73,22 @@ class Relay:
         self._db = db
         self._shared = shared
         self.changed = shared.changed
-        self._controls: Relaying | None = None
+        self._controls: SandboxControls | None = None
         self._woken = asyncio.Event()
         self._answered = asyncio.Event()
         self._waits = db.signals.make("a sandbox task waits", self._woken.set)
         self._is_done = db.signals.make("a sandbox task is done", self._wake_waiting)
 
-    def serve(self, controls: Relaying) -> None:
+    def serve(self, controls: SandboxControls) -> None:
         """Name what does the operations here, while this process leads."""
         self._controls = controls
 
-    async def ask(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+    async def ask(self, operation: str, request: str | None, **arguments: str | int | None) -> Any:
         """Have an operation done, and return its answer once this process sees its effects.
 
         Raises what it raises there, and DatabaseUnavailable if nobody does it for a while.
         """
-        task = SandboxTask(secrets.token_hex(16), operation, json.dumps(arguments))
+        task = SandboxTask(secrets.token_hex(16), operation, json.dumps({**arguments, "request": request}))
 
         def add(unit: WriteUnit) -> None:
             tasks.add(unit, task)
@@ -132,15 +136,12 @@ class Relay:
         self._answered = asyncio.Event()
 
     async def _do(self, task: SandboxTask) -> str:
+        assert self._controls is not None, "the application serves before the loops run"
         arguments = json.loads(task.arguments)
-        for name in _ENUMS.keys() & arguments.keys():
-            if arguments[name] is not None:
-                arguments[name] = _ENUMS[name](arguments[name])
-        arguments["request"] = arguments.get("request") or _request(task)
-        operation = getattr(type(self._controls), task.operation).__wrapped__
+        request = arguments.get("request") or _request(task)
         try:
-            return json.dumps({"result": await operation(self._controls, **arguments)})
-        except errors.DatabaseFailed:
+            return json.dumps({"result": await _OPERATIONS[task.operation](self._controls, arguments, request)})
+        except DatabaseFailed:
             raise  # the next turn, or the next leader, goes on with it
         except (CheckoutError, RecoverableError) as error:
             return json.dumps(
@@ -160,10 +161,78 @@ def _request(task: SandboxTask) -> str:
     return f"task/{task.id}"
 
 
+def _kind(name: str | None) -> TransferKind | None:
+    return None if name is None else TransferKind(name)
+
+
 def _read_error(answer: Mapping[str, Any]) -> Exception:
-    kind = getattr(errors, answer["error"], CheckoutError)
-    if not issubclass(kind, CheckoutError):
-        return RecoverableError(answer["message"])
-    error = kind.__new__(kind)
-    CheckoutError.__init__(error, answer["message"], param=answer.get("param"))
-    return error  # type: ignore[no-any-return]
+    if answer["error"] in _REFUSALS:
+        return _REFUSALS[answer["error"]](answer["message"], param=answer["param"])
+    if answer["error"] == CheckoutError.__name__:
+        return CheckoutError(answer["message"])
+    return RecoverableError(answer["message"])
+
+
+class RelayedControls:
+    """The controls of a process that may not lead: as `SandboxControls`, but done by the leader."""
+
+    def __init__(self, relay: Relay, own: SandboxControls) -> None:
+        self._relay = relay
+        self._own = own
+
+    async def decimals(self, session_id: str) -> int:
+        """Return the decimals of a test session's asset, as this process knows it."""
+        return await self._own.decimals(session_id)
+
+    async def pay(
+        self,
+        session_id: str,
+        units: int | None = None,
+        kind: TransferKind | None = None,
+        transfers: int = 1,
+        request: str | None = None,
+    ) -> SessionResource:
+        """Have a test session paid."""
+        session: SessionResource = await self._relay.ask(
+            "pay", request, session_id=session_id, units=units, kind=kind, transfers=transfers
+        )
+        return session
+
+    async def collect(self, session_id: str, request: str | None = None) -> CollectionResource:
+        """Have all collected that a test session's address holds."""
+        collection: CollectionResource = await self._relay.ask("collect", request, session_id=session_id)
+        return collection
+
+    async def play(self, session_id: str, scenario: Scenario, request: str | None = None) -> SessionResource:
+        """Have a test session driven through a scenario."""
+        session: SessionResource = await self._relay.ask("play", request, session_id=session_id, scenario=scenario)
+        return session
+
+    async def pay_refund(self, refund_id: str, request: str | None = None) -> RefundResource:
+        """Have a test refund paid."""
+        refund: RefundResource = await self._relay.ask("pay_refund", request, refund_id=refund_id)
+        return refund
+
+    async def mine(self, blocks: int, request: str | None = None) -> int:
+        """Have blocks mined."""
+        return int(await self._relay.ask("mine", request, blocks=blocks))
+
+    async def reorg(self, depth: int, request: str | None = None) -> int:
+        """Have the newest blocks replaced."""
+        return int(await self._relay.ask("reorg", request, depth=depth))
+
+    async def outage(self, seconds: int, request: str | None = None) -> int:
+        """Have every read of the chain fail for some seconds."""
+        return int(await self._relay.ask("outage", request, seconds=seconds))
+
+    async def price_outage(self, seconds: int, request: str | None = None) -> int:
+        """Have test mode's prices withheld for some seconds."""
+        return int(await self._relay.ask("price_outage", request, seconds=seconds))
+
+    async def advance(self, seconds: int, request: str | None = None) -> int:
+        """Have the clock of test mode advanced."""
+        return int(await self._relay.ask("advance", request, seconds=seconds))
+
+
+AnyControls = SandboxControls | RelayedControls
+"""The controls of any process."""

@@ -19,7 +19,7 @@ from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api import schemas
 from crypto_checkout.http.api.fields import CoinText, Whole
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, Write
-from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.sandbox.relay import AnyControls
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.sandbox import requests
 
@@ -174,7 +174,7 @@ def _end_request(call: Call, answer: Resource) -> Unit:
     return end
 
 
-def _sandbox(call: Call) -> SandboxControls:
+def _sandbox(call: Call) -> AnyControls:
     if call.services.sandbox is None:
         raise WalletNotConfigured("Test mode is switched off on this server: set [test_mode] enabled = true.")
     return call.services.sandbox

@@ -34,7 +34,7 @@ from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.setup_progress import Setup
 from crypto_checkout.services.reporting.totals import Totals
-from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.sandbox.relay import AnyControls
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.disk_watch import DiskWatch
 from crypto_checkout.services.upkeep.update_watch import UpdateWatch
@@ -139,7 +139,7 @@ class DashboardServices:
     backups: Backups
     disk: DiskWatch
     updates: UpdateWatch
-    sandbox: SandboxControls | None
+    sandbox: AnyControls | None
     price_trial: PriceTrial
     node_trial: NodeTrial
     shop_sample: ShopSample
