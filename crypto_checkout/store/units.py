@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +19,6 @@ _ENTROPY = Entropy()
 
 _MOST_PLACEHOLDERS = 500
 _CHANGED_TABLE = re.compile(r"\b(?:INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
-_READ_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
@@ -78,40 +78,35 @@ class _Effects(NamedTuple):
     controls_transaction: bool
     changes: frozenset[str]
     """The tables whose rows it changes itself; those of cascades aren't named."""
-    reads: frozenset[str]
 
 
 @lru_cache(maxsize=4096)
 def _effects(sql: str) -> _Effects:
-    is_control = _TRANSACTION_CONTROL.match(sql) is not None
-    return _Effects(is_control, frozenset(_CHANGED_TABLE.findall(sql)), frozenset(_READ_TABLE.findall(sql)))
+    return _Effects(_TRANSACTION_CONTROL.match(sql) is not None, frozenset(_CHANGED_TABLE.findall(sql)))
 
 
 class Lookups:
-    """Answers that the units of one transaction share, until a statement of theirs changes the tables."""
+    """Answers that the units of one transaction share, until a statement of theirs changes the table."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[Value, ...], tuple[list[Row], frozenset[str]]] = {}
-        self._tables: frozenset[str] = frozenset()
+        self._answers: defaultdict[str | None, dict[tuple[Value, ...], list[Row]]] = defaultdict(dict)
 
-    def get(self, key: tuple[Value, ...]) -> list[Row] | None:
+    def get(self, table: str | None, key: tuple[Value, ...]) -> list[Row] | None:
         """Return an answer that still holds."""
-        kept = self._answers.get(key)
-        return None if kept is None else kept[0]
+        return self._answers[table].get(key)
 
-    def keep(self, key: tuple[Value, ...], rows: list[Row], tables: frozenset[str]) -> None:
-        """Keep an answer until one of the tables changes."""
-        self._answers[key] = rows, tables
-        self._tables |= tables
+    def keep(self, table: str | None, key: tuple[Value, ...], rows: list[Row]) -> None:
+        """Keep an answer until the table changes."""
+        self._answers[table][key] = rows
 
-    def forget(self, changed: frozenset[str]) -> None:
-        """Forget what follows from these tables."""
-        if not self._tables.isdisjoint(changed):
-            self._answers = {key: kept for key, kept in self._answers.items() if kept[1].isdisjoint(changed)}
+    def forget(self, changed: Iterable[str]) -> None:
+        """Forget the answers from these tables."""
+        for table in changed:
+            self._answers.pop(table, None)
 
     def clear(self) -> None:
         """Forget everything, as when a unit is undone."""
-        self._answers = {}
+        self._answers.clear()
 
 
 def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -152,20 +147,21 @@ class ReadUnit:
         """Return all rows."""
         return self._execute(sql, parameters).fetchall()
 
-    def lookup(self, sql: str, parameters: Parameters | None = None, *, may_be_older: bool = False) -> list[Row]:
+    def lookup(self, sql: str, parameters: Parameters | None = None, *, table: str | None) -> list[Row]:
         """Return all rows, as read by another unit of the same transaction if one asked before, and they still hold.
 
-        For tables that change rarely, and by no cascade. With `may_be_older`, changes of those other units may be
-        missing.
+        `table` is the one that the statement reads, which must change rarely, and by no cascade. With None, changes of
+        those other units may be missing.
         """
         lookups = self._lookups
         if lookups is None:
             return self.all(sql, parameters)
         key = (sql, *(parameters or {}).values())
-        rows = lookups.get(key)
+        rows = lookups.get(table, key)
         if rows is None:
+            assert table is None or table in sql, "the statement reads the table"
             rows = self.all(sql, parameters)
-            lookups.keep(key, rows, frozenset() if may_be_older else _effects(sql).reads)
+            lookups.keep(table, key, rows)
         return rows
 
     def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> EngineCursor:
@@ -198,10 +194,10 @@ class WriteUnit(ReadUnit):
         """
         self._execute(sql, parameters)
 
-    def looked_up(self, sql: str, parameters: Parameters, rows: list[Any]) -> None:
+    def looked_up(self, sql: str, parameters: Parameters, rows: list[Any], *, table: str) -> None:
         """Say what `lookup` would answer now, after a change that this unit has put."""
         if self._lookups is not None:
-            self._lookups.keep((sql, *parameters.values()), rows, _effects(sql).reads)
+            self._lookups.keep(table, (sql, *parameters.values()), rows)
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement that changes rows; return the number of changed rows."""

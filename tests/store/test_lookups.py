@@ -27,12 +27,12 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def label(unit: ReadUnit) -> Any:
-    (row,) = unit.lookup(LABEL, {"wallet_id": "w"})
+    (row,) = unit.lookup(LABEL, {"wallet_id": "w"}, table="wallets")
     return row["label"]
 
 
 def older_label(unit: ReadUnit) -> Any:
-    (row,) = unit.lookup(LABEL, {"wallet_id": "w"}, may_be_older=True)
+    (row,) = unit.lookup(LABEL, {"wallet_id": "w"}, table=None)
     return row["label"]
 
 
@@ -96,7 +96,7 @@ async def test_units_of_one_transaction_take_one_index_after_the_other(db: Datab
 
 async def test_an_index_that_is_not_the_next_one_is_refused(db: Database) -> None:
     def misled(unit: WriteUnit) -> int:
-        unit.looked_up("SELECT next_index FROM wallets WHERE wallet_id = :wallet_id", {"wallet_id": "w"}, [(7,)])
+        unit.looked_up(wallets._NEXT_INDEX, {"wallet_id": "w"}, [(7,)], table="wallets")
         return taking(unit)
 
     with pytest.raises(Exception, match=r"(?i)null"):

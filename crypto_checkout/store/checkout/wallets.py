@@ -13,7 +13,7 @@ def take_index(unit: WriteUnit, wallet_id: str) -> int:
     takes a null. So does the session that would be the second with an index.
     """
     wallet = {"wallet_id": wallet_id}
-    rows = unit.lookup(_NEXT_INDEX, wallet)
+    rows = unit.lookup(_NEXT_INDEX, wallet, table="wallets")
     index = int(rows[0][0]) if rows else 0
     unit.put(
         """
@@ -24,7 +24,7 @@ def take_index(unit: WriteUnit, wallet_id: str) -> int:
         """,
         {**wallet, "next_index": index},
     )
-    unit.looked_up(_NEXT_INDEX, wallet, [(index + 1,)])
+    unit.looked_up(_NEXT_INDEX, wallet, [(index + 1,)], table="wallets")
     return index
 
 

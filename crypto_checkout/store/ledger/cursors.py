@@ -64,7 +64,7 @@ def tips(unit: ReadUnit) -> dict[int, Tip]:
 
 def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
     """Return the last processed block of a chain."""
-    rows = unit.lookup(_SELECT_CURSOR, {"chain_id": chain_id})
+    rows = unit.lookup(_SELECT_CURSOR, {"chain_id": chain_id}, table="chain_cursors")
     return _CURSORS.read(rows[0]).tip if rows else None
 
 

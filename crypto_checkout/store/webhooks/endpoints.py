@@ -76,6 +76,7 @@ def subscribed(unit: ReadUnit, livemode: bool, event_type: str) -> list[str]:
     rows = unit.lookup(
         "SELECT id, events FROM webhook_endpoints WHERE livemode = :livemode AND active = 1",
         {"livemode": int(livemode)},
+        table="webhook_endpoints",
     )
     return [row["id"] for row in rows if includes(_events(row["events"]), event_type)]
 

@@ -53,7 +53,7 @@ def newest_at(unit: ReadUnit) -> datetime | None:
             SELECT MAX(created_at) FROM events WHERE livemode = 0
         ) AS of_each_mode
         """,
-        may_be_older=True,
+        table=None,
     )
     return moments.from_optional_text(row[0])
 
