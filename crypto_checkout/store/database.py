@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
@@ -197,9 +197,17 @@ class Database:
             most = min(len(self._queue), _MOST_QUICK_UNITS if is_quick else _MOST_UNITS_PER_COMMIT)
             units = [self._queue.popleft() for _ in range(most)]
             group = Group([unit for unit in units if not unit.future.done()], self._clock, is_quick)
+            group.joining = partial(self._another, group)
             if is_quick and group.units:
                 self._queue.extendleft(reversed(self._engine.begin(group)))
             await self._run_group(group)
+
+    def _another(self, group: Group) -> QueuedUnit[Any] | None:
+        """Take one more unit for a group; it is called on the writer's thread, while nobody else takes any."""
+        is_full = len(group.units) >= _MOST_QUICK_UNITS
+        if is_full or not self._queue or self._queue[0].is_quick != group.is_quick:
+            return None
+        return self._queue.popleft()
 
     async def _gather(self) -> None:
         """Let units join that are on their way, as those of requests that have arrived: a commit costs all the same.

@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -97,6 +97,10 @@ class _Outcome(Generic[T]):
     callbacks: Sequence[tuple[Callable[..., None], tuple[Any, ...]]] = ()
 
 
+def _nobody() -> None:
+    """Let nobody join a group."""
+
+
 def _to_nobody(_: EngineConnection, __: Sequence[str]) -> None:
     """Tell no other process: there is none, or it looks by itself."""
 
@@ -105,9 +109,11 @@ def _to_nobody(_: EngineConnection, __: Sequence[str]) -> None:
 class Group:
     """Units that share a transaction, and their outcomes once it is over."""
 
-    units: Sequence[QueuedUnit[Any]]
+    units: list[QueuedUnit[Any]]
     clock: Clock
     is_quick: bool = False
+    joining: Callable[[], QueuedUnit[Any] | None] = _nobody
+    """Returns another unit of the same kind that waits by now, and leaves it to the group."""
     outcomes: list[_Outcome[Any]] | None = None
     _uncommitted: list[_Outcome[Any]] | None = None
 
@@ -144,7 +150,7 @@ class Group:
         If one does, or a statement fails, nothing stays of it, and `finish` is left to run them again.
         """
         try:
-            self.outcomes = _run_units(connection, self.units, self.clock, tell, _run_unit_together)
+            self.outcomes = _run_units(connection, self, tell, _run_unit_together)
         except DatabaseFailed as error:
             self.fail(error)
         except Exception:  # noqa: BLE001, S110  # raised again by the unit that it belongs to  # a loop's boundary
@@ -155,7 +161,7 @@ class Group:
         if self.outcomes is None:
             try:
                 if self._uncommitted is None:
-                    self.outcomes = _run_units(connection, self.units, self.clock, tell, _run_unit)
+                    self.outcomes = _run_units(connection, self, tell, _run_unit)
                 else:
                     connection.execute("COMMIT")
                     self.outcomes = self._uncommitted
@@ -175,6 +181,13 @@ class Group:
             failure.__cause__ = error
             self.outcomes.append(_Outcome(error=failure))
 
+    def until_none_joins(self) -> Iterator[QueuedUnit[Any]]:
+        """Yield the units, and those that join them meanwhile."""
+        yield from self.units
+        while (another := self.joining()) is not None:
+            self.units.append(another)
+            yield another
+
     def answer(self) -> None:
         """Resume the callers. The callbacks of a stored unit run even if its caller was cancelled."""
         loop = asyncio.get_running_loop()
@@ -191,20 +204,20 @@ class Group:
 
 def _run_units(
     connection: EngineConnection,
-    units: Sequence[QueuedUnit[Any]],
-    clock: Clock,
+    group: Group,
     tell: Tell,
     run: "Callable[[EngineConnection, QueuedUnit[Any], datetime, Lookups], _Outcome[Any]]",
 ) -> list[_Outcome[Any]]:
-    """Run units in one transaction on the writer's thread, which may wait for another process."""
+    """Run units in one transaction on the writer's thread, which may wait for another process.
+
+    Others join them as long as the transaction goes on: those that came while it waited, above all.
+    """
     try:
         connection.execute("BEGIN IMMEDIATE")
-        is_stale = _stale(connection, {unit.context.get(TERM) for unit in units} - {None})
-        lookups = Lookups()
-        outcomes = [
-            _refused() if is_stale(waiting.context.get(TERM)) else run(connection, waiting, clock(), lookups)
-            for waiting in units
-        ]
+        is_stale, lookups, outcomes = _Terms(connection).is_over, Lookups(), list[_Outcome[Any]]()
+        for waiting in group.until_none_joins():
+            is_over = is_stale(waiting.context.get(TERM))
+            outcomes.append(_refused() if is_over else run(connection, waiting, group.clock(), lookups))
         if told := notices(each for outcome in outcomes for each in outcome.callbacks):
             tell(connection, told)
         connection.execute("COMMIT")
@@ -213,12 +226,20 @@ def _run_units(
     return outcomes
 
 
-def _stale(connection: EngineConnection, terms: Collection[int | None]) -> Callable[[int | None], bool]:
-    """Return what tells a term that is over. It holds for the transaction: whoever begins another one writes too."""
-    if not terms:
-        return lambda _: False
-    current = connection.execute("SELECT term FROM leader").fetchone()["term"]
-    return lambda term: term is not None and term != current
+class _Terms:
+    """Tells a term that is over. It holds for the transaction: whoever begins another one writes too."""
+
+    def __init__(self, connection: EngineConnection) -> None:
+        self._connection = connection
+        self._current: int | None = None
+
+    def is_over(self, term: int | None) -> bool:
+        """Tell whether this term is over; None never is."""
+        if term is None:
+            return False
+        if self._current is None:
+            self._current = int(self._connection.execute("SELECT term FROM leader").fetchone()["term"])
+        return term != self._current
 
 
 def _refused() -> _Outcome[Any]:

@@ -1,7 +1,7 @@
 """One connection to a PostgreSQL server, with the names of sqlite3, for units of work.
 
 It speaks through libpq's pipeline. Nothing is waited for but an answer that somebody reads, and the COMMIT: all else
-travels with the next statement that is. So a unit costs as many round trips as it has answers that it reads.
+travels on the way. So a unit costs as many round trips as it has answers that it reads.
 
 An error of a statement whose answer nobody reads is raised by a later one. It is still the unit's own, because the
 release of its savepoint waits for what is unanswered.
@@ -31,6 +31,8 @@ _DOUBT_SECONDS = 10.0
 """The wait after which a server is asked, by another connection, whether it is there at all."""
 _MOST_PREPARED = 500
 _MOST_UNANSWERED = 100
+_SENT_TOGETHER = 8
+"""The statements after which the server gets what there is, so that it works while the unit goes on."""
 _RELEASE, _ROLL_BACK_UNIT = "RELEASE unit", "ROLLBACK TO unit"
 _SAVEPOINTS = frozenset({"SAVEPOINT unit", _RELEASE, _ROLL_BACK_UNIT})
 _BEGIN = {
@@ -238,6 +240,8 @@ class PostgresqlConnection:
             self._pq(self._pgconn.send_query_prepared, prepared.name, values)
         self._sent.append((sql, answer))
         self._unanswered += 1
+        if self._unanswered % _SENT_TOGETHER == 0:
+            self._pq(self._pgconn.flush)
 
     def _is_worth_preparing(self, sql: str) -> bool:
         """Tell whether a statement comes for the second time; lists of parameters have many lengths."""

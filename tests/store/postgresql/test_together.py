@@ -12,9 +12,13 @@ import pytest
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
+from crypto_checkout.store.postgresql import locks
 from tests.support.kill_writer import take_index
 from tests.support.postgresql import PostgresqlServer
+from tests.support.waiting import WAIT_SECONDS
 
+WAITS = "wait_event = 'advisory'"
+INSERTS = "query LIKE 'INSERT INTO blocks%'"
 PUT = "INSERT INTO blocks (chain_id, number, hash, time) VALUES (9, :number, '', '')"
 
 
@@ -34,6 +38,21 @@ async def db(server: DatabaseServer) -> AsyncIterator[Database]:
 
 def blocks(unit: ReadUnit) -> list[int]:
     return [row[0] for row in unit.all("SELECT number FROM blocks WHERE chain_id = 9 ORDER BY number")]
+
+
+def transaction(unit: WriteUnit) -> int:
+    take_index(unit)
+    row = unit.one("SELECT CAST(pg_current_xact_id() AS TEXT)")
+    assert row is not None
+    return int(row[0])
+
+
+async def wait_until_seen(session: "psycopg.Connection[Any]", condition: str) -> None:
+    """Wait until the session that writes does something."""
+    sql = f"SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND {condition}"  # noqa: S608
+    async with asyncio.timeout(WAIT_SECONDS):
+        while session.execute(sql.encode()).fetchone() == (0,):
+            await asyncio.sleep(0.01)
 
 
 def put_twice(unit: WriteUnit) -> str:
@@ -139,3 +158,41 @@ async def test_a_server_that_is_gone_fails_each_unit(postgresql_server: Postgres
         writes = [db.write(take_index, quick=True) for _ in range(20)]
         outcomes = await asyncio.gather(*reads, *writes, return_exceptions=True)
     assert {type(each) for each in outcomes} == {DatabaseFailed}
+
+
+async def test_units_that_come_while_another_process_writes_share_one_commit(
+    db: Database, server: DatabaseServer
+) -> None:
+    with psycopg.connect(server.url) as other, psycopg.connect(server.url, autocommit=True) as watching:
+        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", (locks.SPACE, locks.WRITE))
+        first = asyncio.create_task(db.write(transaction, quick=True))
+        await wait_until_seen(watching, WAITS)
+        others = [asyncio.create_task(db.write(transaction, quick=True)) for _ in range(30)]
+        await asyncio.sleep(0)
+        other.commit()
+        assert set(await asyncio.gather(*others)) == {await first}
+
+
+async def test_a_unit_that_is_not_quick_joins_no_quick_ones(db: Database, server: DatabaseServer) -> None:
+    with psycopg.connect(server.url) as other, psycopg.connect(server.url, autocommit=True) as watching:
+        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", (locks.SPACE, locks.WRITE))
+        first = asyncio.create_task(db.write(transaction, quick=True))
+        await wait_until_seen(watching, WAITS)
+        slow, last = asyncio.create_task(db.write(transaction)), asyncio.create_task(db.write(transaction, quick=True))
+        await asyncio.sleep(0)
+        other.commit()
+        assert await first < await slow <= await last
+
+
+async def test_the_server_works_before_an_answer_is_waited_for(db: Database, server: DatabaseServer) -> None:
+    loop = asyncio.get_running_loop()
+    with psycopg.connect(server.url, autocommit=True) as watching:
+
+        def many(unit: WriteUnit) -> None:
+            assert blocks(unit) == []
+            for number in range(50):
+                unit.put(PUT, {"number": number})
+            asyncio.run_coroutine_threadsafe(wait_until_seen(watching, INSERTS), loop).result()
+
+        await db.write(many, quick=True)
+    assert len(await db.read(blocks)) == 50
