@@ -33,7 +33,7 @@ from crypto_checkout.prices.source import Source
 from crypto_checkout.services.diagnosis import checks, proxy
 from crypto_checkout.services.ledger.ancestor import newest_shared
 from crypto_checkout.services.reporting.setup_progress import is_wallet_compared
-from crypto_checkout.store.data_folder import doctor_token, server_url
+from crypto_checkout.store.data_folder import server_notes
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors as chain_store
 from crypto_checkout.store.ledger.cursors import Cursor
@@ -283,7 +283,7 @@ def _quorum(config: Config, found: Sequence[Check]) -> list[Check]:
 async def event_loop(config: Config) -> list[Check]:
     """Ask the running server how long it kept everybody waiting of late."""
     folder = config.database.path.absolute().parent
-    url, token = server_url.read(folder), doctor_token.read(folder)
+    url, token = server_notes.url(folder), server_notes.doctor_token(folder)
     if url is None or token is None:
         return []
     async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as client:
@@ -303,7 +303,7 @@ async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check
     if not is_served:
         return [ok(name, f"{url} (not tried: the server isn't running)")]
     folder = config.database.path.absolute().parent
-    token = doctor_token.read(folder)
+    token = server_notes.doctor_token(folder)
     headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": proxy.FORGED} if token else {}
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=_SECONDS) as client:
         try:
@@ -311,7 +311,7 @@ async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check
         except httpx.HTTPError as error:
             return [_unreachable(url, error)]
         found = _of_health(url, answer)
-        is_known = token is not None and not _is_direct(url, server_url.read(folder))
+        is_known = token is not None and not _is_direct(url, server_notes.url(folder))
         if not is_known or any(each.mark is Severity.FAIL for each in found):
             return found
         return [*found, *await _of_proxy(config, client, url, answer)]

@@ -43,7 +43,7 @@ from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.lost_secrets import switch_off_unreadable
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.data_folder import doctor_token, untrusted_proxy
+from crypto_checkout.store.data_folder import server_notes
 from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.files import remove_parts
@@ -131,7 +131,7 @@ async def open_server(
             guard.run,
             *modes.loops,
         ]
-        token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))
+        token = stack.enter_context(server_notes.published_doctor_token(config.database.path.resolve().parent))
         tokens = Tokens(metrics_token, token)
         elector = _elector(database, leader_loops, report, clock)
         site = web.application(
@@ -155,7 +155,7 @@ def _remove_leftovers(path: Path) -> None:
     litestream.remove_leftovers(path.resolve().parent)
     for left in path.resolve().parent.glob(".download-*"):  # of earlier versions
         shutil.rmtree(left, ignore_errors=True)
-    untrusted_proxy.forget(path.resolve().parent)
+    server_notes.forget_untrusted_proxy(path.resolve().parent)
 
 
 def _upkeep(parts: Parts) -> Sequence[Loop]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import FatalError
-from crypto_checkout.store.data_folder import server_url
+from crypto_checkout.store.data_folder import server_notes
 from crypto_checkout.store.moving import mark
 from crypto_checkout.store.place import DatabaseServer, refuse_without_driver
 
@@ -22,7 +22,7 @@ def listening_url(config: Config, port: int) -> str:
 
 def known_url(config: Config) -> str:
     """Return the URL recorded by the running server; without one, the URL that the configuration implies."""
-    return server_url.read(config.database.path.parent) or listening_url(config, config.server.port)
+    return server_notes.url(config.database.path.parent) or listening_url(config, config.server.port)
 
 
 def reachable(config: Config, url: str) -> Config:

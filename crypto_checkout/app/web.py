@@ -86,7 +86,7 @@ from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.refunds import RefundPayer
 from crypto_checkout.services.sandbox.relay import AnyControls, RelayedControls
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
-from crypto_checkout.store.data_folder import untrusted_proxy
+from crypto_checkout.store.data_folder import server_notes
 
 
 def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
@@ -215,7 +215,7 @@ def application(
             ),
         ],
         clock=parts.clock,
-        addresses=ClientAddresses(server.trusted_proxies, partial(untrusted_proxy.note, folder)),
+        addresses=ClientAddresses(server.trusted_proxies, partial(server_notes.note_untrusted_proxy, folder)),
         is_https=server.public_url.startswith("https:"),
         page_not_found=page_not_found,
     )

@@ -226,10 +226,10 @@ def _check_secret_key(config: "Config") -> "list[Check]":
 
 def _check_proxies(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import ok, warn
-    from crypto_checkout.store.data_folder import untrusted_proxy
+    from crypto_checkout.store.data_folder import server_notes
 
     name, trusted = "trusted_proxies", config.server.trusted_proxies
-    met = untrusted_proxy.read(config.database.path.absolute().parent)
+    met = server_notes.untrusted_proxy(config.database.path.absolute().parent)
     if met is not None:
         what = f"{met} sends X-Forwarded-For and isn't trusted: all its visitors count as one, and share one rate limit"
         advice = f'If that is your proxy, add "{met}" to [server] trusted_proxies, and restart the server.'

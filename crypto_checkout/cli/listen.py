@@ -57,7 +57,7 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
 async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime | None) -> None:
     from crypto_checkout.app.urls import place
     from crypto_checkout.services.webhooks.forwarder import Forwarder
-    from crypto_checkout.store.data_folder import server_url
+    from crypto_checkout.store.data_folder import server_notes
     from crypto_checkout.store.database import Database
     from crypto_checkout.webhooks.networks import Reach
     from crypto_checkout.webhooks.send import Sender
@@ -71,7 +71,7 @@ async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime
         async with await Database.open(database, system_clock) as db:
             await feed.begin(db, since)
         screen.greet(secret)
-        if server_url.read(path.parent) is None:
+        if server_notes.url(path.parent) is None:
             screen.miss_server(path)
         while True:
             await _follow(database, feed, forwarder)

@@ -67,7 +67,7 @@ def serve(options: Options, new_secret_key: bool) -> None:
 async def _serve(config: "Config", options: Options, listening: socket.socket, *, new_secret_key: bool) -> None:
     from crypto_checkout.app.server import open_server
     from crypto_checkout.app.urls import listening_url, reachable
-    from crypto_checkout.store.data_folder import server_url
+    from crypto_checkout.store.data_folder import server_notes
 
     url = listening_url(config, listening.getsockname()[1])
     token = options.environ.get("CHECKOUT_METRICS_TOKEN") or None
@@ -78,7 +78,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket, *
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
-            with server_url.published(config.database.path.parent, url):
+            with server_notes.published_url(config.database.path.parent, url):
                 await welcome(config, server, url, serving)
                 _spare_the_collector()
                 await serving

@@ -13,7 +13,7 @@ from crypto_checkout.core.diagnosis.checks import Check
 from crypto_checkout.http.docs.contents import FOLDER, guide_text
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.services.diagnosis.proxy import FORGED
-from crypto_checkout.store.data_folder import doctor_token
+from crypto_checkout.store.data_folder import server_notes
 from tests.conftest import found
 from tests.http.test_origins import TWO_COINS
 from tests.support import nginx
@@ -138,7 +138,7 @@ async def test_doctor_names_a_proxy_that_is_not_trusted(folder: Path, front: Ngi
 
 async def test_doctor_tells_another_server_behind_the_address_from_this_one(tmp_path: Path, front: Nginx) -> None:
     (tmp_path / "checkout-data").mkdir()
-    with doctor_token.published(tmp_path / "checkout-data"):
+    with server_notes.published_doctor_token(tmp_path / "checkout-data"):
         checks = await examined(tmp_path, front.urls["guide"])
     assert checks["proxy"].mark == "fail"
     assert "a different server" in checks["proxy"].what
@@ -152,7 +152,7 @@ async def test_doctor_names_http_that_is_not_redirected(front: Nginx) -> None:
 
 
 def test_only_doctor_is_shown_how_a_request_arrived(server: Server, folder: Path) -> None:
-    token = doctor_token.read(folder / "checkout-data")
+    token = server_notes.doctor_token(folder / "checkout-data")
     with server.client(None) as anybody:
         for authorization in ("Bearer", "Bearer None", f"Basic {token}", f"Bearer {token}x"):
             answer = anybody.get(f"{server.url}/healthz", headers={"Authorization": authorization})

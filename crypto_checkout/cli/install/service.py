@@ -109,7 +109,7 @@ def start() -> None:
 
 def wait_until_it_answers(config: "Config") -> str:
     """Return the server's URL once it answers; fail with the end of its log if it ends before."""
-    from crypto_checkout.store.data_folder import server_url
+    from crypto_checkout.store.data_folder import server_notes
 
     folder = config.database.path.parent
     deadline = time.monotonic() + _START_SECONDS
@@ -117,7 +117,7 @@ def wait_until_it_answers(config: "Config") -> str:
         now = state()
         if now.restarts or not now.is_active:
             fail(f"The server doesn't start ({now.result}). The end of its log:\n\n{_end_of_log()}\n")
-        url = server_url.read(folder)
+        url = server_notes.url(folder)
         if url is not None and _status(f"{url}/healthz") is not None:
             return url
         time.sleep(_TURN_SECONDS)
