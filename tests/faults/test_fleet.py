@@ -111,7 +111,8 @@ def test_behind_nginx_servers_that_end_die_and_come_back_are_not_missed(
     with Receiver() as receiver, Fleet(tmp_path, config(node), database.url("shop"), SERVERS) as fleet:
         upstream, site = proxy_of_the_guide([f"127.0.0.1:{port}" for port in fleet.ports])
         with Nginx(program, tmp_path, {"shop": site}, upstream=upstream) as proxy:
-            storm = Storm(node, fleet.key, lambda: [proxy.urls["shop"]])
+            pause = seconds / 1_000  # each payment makes a block, and the node can't keep tens of thousands
+            storm = Storm(node, fleet.key, lambda: [proxy.urls["shop"]], pause_seconds=pause)
             hook = {"url": receiver.url, "events": EVENTS}
             fleet.running()[0].client(fleet.key).post("/webhook_endpoints", json=hook).raise_for_status()
             until, turns = time.monotonic() + seconds, 0

@@ -87,15 +87,17 @@ class Storm:
         node: the chain, which makes a block for each payment.
         key: of the API, in live mode.
         urls: the servers that are asked, one after the other by chance.
+        pause_seconds: what passes between two orders of a shop.
     """
 
-    def __init__(self, node: Anvil, key: str, urls: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, node: Anvil, key: str, urls: Callable[[], Sequence[str]], *, pause_seconds: float = 0.0) -> None:
         self.node = node
         self.sold: dict[str, dict[str, Any]] = {}
         self.paid: set[str] = set()
         self.answers = Answers()
         self._key = key
         self._urls = urls
+        self._pause_seconds = pause_seconds
         self._asked = 0
         self._seen: list[dict[str, Any]] = []
         self._alone = threading.Lock()
@@ -191,7 +193,7 @@ class Storm:
 
     def _sell(self) -> None:
         dice = random.Random()
-        while not self._is_over.is_set():
+        while not self._is_over.wait(self._pause_seconds):
             with self._alone:
                 self._asked += 1
                 name = f"order-{self._asked}"
