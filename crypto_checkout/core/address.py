@@ -12,6 +12,9 @@ from Crypto.Hash import keccak
 Address = NewType("Address", str)
 
 _SHAPE = re.compile(r"0[xX][0-9a-fA-F]{40}")
+_CASE = ord("a") ^ ord("A")
+_LETTERS = bytes(_CASE if chr(code) in "abcdef" else 0 for code in range(256))
+_CAPITAL = bytes(_CASE if chr(code) in "89abcdef" else 0 for code in range(256))
 
 
 def parse(text: str) -> Address:
@@ -33,11 +36,11 @@ def parse(text: str) -> Address:
 @lru_cache(maxsize=4096)
 def checksum(address: Address) -> str:
     """Write an address with the mixed-case checksum of EIP-55."""
-    digits = address[2:]
-    fingerprint = keccak_256(digits.encode("ascii")).hex()
-    return "0x" + "".join(
-        [digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, fingerprint, strict=False)]
-    )
+    digits = address[2:].encode("ascii")
+    fingerprint = keccak_256(digits).hex().encode("ascii")[: len(digits)]
+    # All digits at once: one bit tells a small letter from a capital one, and it falls where the fingerprint says so.
+    capital = int.from_bytes(fingerprint.translate(_CAPITAL)) & int.from_bytes(digits.translate(_LETTERS))
+    return "0x" + (int.from_bytes(digits) ^ capital).to_bytes(len(digits)).decode("ascii")
 
 
 def of_public_key(point: bytes) -> Address:

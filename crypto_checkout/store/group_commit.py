@@ -1,5 +1,6 @@
-"""Group commit: units that wait together run in one transaction, each in its own savepoint, and share one fsync.
+"""Group commit: units that wait together run in one transaction, and share one fsync; one that fails is undone alone.
 
+Each has its own savepoint. Quick ones run without: a savepoint costs as much as two rows, and few fail after a change.
 A group of quick units runs on the event loop, where nothing else contends for the interpreter, and only its commit,
 which waits for the disk, goes to the writer's thread. Every other group runs on that thread from begin to end.
 """
@@ -125,7 +126,8 @@ class Group:
     def begin(self, connection: sqlite3.Connection) -> Sequence[QueuedUnit[Any]]:
         """Run quick units on the event loop, up to the commit; return those that would keep it too long together.
 
-        Where another process writes, or they take long after all, nothing stays of it, and `finish` runs them.
+        No unit has a savepoint. Where one fails after it has changed something, or takes long after all, or another
+        process writes, nothing stays of it, and `finish` runs them.
         """
         left: Sequence[QueuedUnit[Any]] = ()
         try:
@@ -133,15 +135,13 @@ class Group:
                 connection.execute("BEGIN IMMEDIATE")
                 until, outcomes, lookups = time.thread_time() + _MOST_SECONDS, list[_Outcome[Any]](), Lookups()
                 for unit in self.units:
-                    outcomes.append(_run_unit(connection, unit, self.clock(), lookups, limit))
+                    outcomes.append(_run_unit_together(connection, unit, self.clock(), lookups, limit.call))
                     if time.thread_time() > until:
                         break
                 self.units, left = self.units[: len(outcomes)], self.units[len(outcomes) :]
                 self._uncommitted = outcomes
-        except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
+        except BaseException:  # noqa: BLE001  # raised again by the unit that it belongs to  # a loop's boundary
             _roll_back(connection)
-            if not belongs_on_a_thread(error):
-                self.fail(error)
         return left
 
     def finish_together(self, connection: EngineConnection, tell: Tell = _to_nobody) -> None:
@@ -256,7 +256,6 @@ def _run_unit(
     waiting: QueuedUnit[Any],
     now: datetime,
     lookups: Lookups,
-    limit: StepLimit | None = None,
 ) -> _Outcome[Any]:
     """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():
@@ -264,10 +263,10 @@ def _run_unit(
     connection.execute("SAVEPOINT unit")
     unit = WriteUnit(connection, now, lookups)
     try:
-        result = call(waiting.work, unit) if limit is None else limit.call(waiting.work, unit)
+        result = call(waiting.work, unit)
         connection.execute("RELEASE unit")
     except BaseException as error:  # passed to the caller  # a loop's boundary
-        if not connection.in_transaction or (limit is not None and belongs_on_a_thread(error)):
+        if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
@@ -277,14 +276,18 @@ def _run_unit(
 
 
 def _run_unit_together(
-    connection: EngineConnection, waiting: QueuedUnit[Any], now: datetime, lookups: Lookups
+    connection: EngineConnection,
+    waiting: QueuedUnit[Any],
+    now: datetime,
+    lookups: Lookups,
+    run: Callable[[Callable[[WriteUnit], Any], WriteUnit], Any] = call,
 ) -> _Outcome[Any]:
     """Run a unit without a savepoint. Raise its error if something of it would stay."""
     if waiting.future.cancelled():
         return _Outcome()
     unit = WriteUnit(connection, now, lookups)
     try:
-        return _Outcome(result=call(waiting.work, unit), callbacks=unit.callbacks)
+        return _Outcome(result=run(waiting.work, unit), callbacks=unit.callbacks)
     except CheckoutError as error:  # passed to the caller
         if unit.has_changed or isinstance(error, DatabaseFailed):
             raise

@@ -132,6 +132,8 @@ class ReadUnit:
         self._connection = connection
         self._lookups = lookups
         self.now = now
+        self.has_changed = False
+        """True once it ran a statement that changes rows, which an engine refuses to a unit that only reads."""
 
     @property
     def now_text(self) -> str:
@@ -170,22 +172,25 @@ class ReadUnit:
 
     def _check(self, sql: str) -> None:
         """Refuse a statement outside the unit's transaction, or one that would end it."""
-        if _effects(sql).controls_transaction:
+        effects = _effects(sql)
+        if effects.controls_transaction:
             raise sqlite3.ProgrammingError(f"a unit of work doesn't control its transaction: {sql.strip()}")
         # On a full disk SQLite rolls back the whole transaction. A unit that caught the error and went on would
         # commit each further statement on its own.
         if not self._connection.in_transaction:
             raise sqlite3.OperationalError("the unit's transaction has ended")
+        if effects.changes:
+            self.has_changed = True
+            if self._lookups is not None:
+                self._lookups.forget(effects.changes)
 
 
 class WriteUnit(ReadUnit):
-    """A unit of work that writes: its own savepoint in a transaction that commits after the unit returns."""
+    """A unit of work that writes: all or nothing of it is in a transaction that commits after the unit returns."""
 
     def __init__(self, connection: EngineConnection, now: datetime, lookups: Lookups | None = None) -> None:
         super().__init__(connection, now, lookups)
         self.callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self.has_changed = False
-        """True once it ran a statement that changes rows."""
 
     def put(self, sql: str, parameters: Parameters | Sequence[Value] | None = None) -> None:
         """Run a statement that changes rows, by name or by position, and look at nothing that it answers.
@@ -213,14 +218,6 @@ class WriteUnit(ReadUnit):
         seq = self._execute(sql, values).lastrowid
         assert seq is not None, "a row was inserted"
         return seq
-
-    def _check(self, sql: str) -> None:
-        super()._check(sql)
-        changed = _effects(sql).changes
-        if changed:
-            self.has_changed = True
-            if self._lookups is not None:
-                self._lookups.forget(changed)
 
     def after_commit(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Register a callback for when the unit is durable; if it fails, the callback is never called.

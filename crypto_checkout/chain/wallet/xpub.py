@@ -154,9 +154,14 @@ def compress(point: bytes) -> bytes:
 # --- the curve -------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=16)  # one parent has all addresses, and parsing it takes a sixth of the time
+def _parsed(point: bytes) -> "coincurve.PublicKey":
+    return coincurve.PublicKey(point)
+
+
 def _add_with_coincurve(point: bytes, scalar: bytes) -> bytes | None:
     try:
-        total: bytes = coincurve.PublicKey(point).add(scalar).format(compressed=False)
+        total: bytes = _parsed(point).add(scalar).format(compressed=False)
     except ValueError:  # The scalar is not below the curve's order, or the sum is the point at infinity.
         return None
     return total[1:]

@@ -44,7 +44,7 @@ from crypto_checkout.core.webhooks.delivery import Attempt, Delivery
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
 
 def amount(asset: Asset, units: int) -> AmountResource:
