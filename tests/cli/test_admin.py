@@ -21,7 +21,7 @@ def reset(folder: Path, said: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PROGRAM, "admin", "reset-password"],
         cwd=folder,
-        env=environment(),
+        env=environment(folder=folder),
         input=said,
         capture_output=True,
         text=True,
@@ -102,7 +102,7 @@ def test_on_a_terminal_it_asks_twice_and_shows_nothing_of_it(tmp_path: Path) -> 
     ours, theirs = pty.openpty()
     command = [*PROGRAM, "admin", "reset-password"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
+        command, cwd=tmp_path, env=environment(folder=tmp_path), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         shown = ""

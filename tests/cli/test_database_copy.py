@@ -119,7 +119,7 @@ def test_a_place_that_is_served_is_refused_by_name(shop: Path, url: str) -> None
     ("arguments", "words"),
     [
         ((), "Name the place to copy to"),
-        (("--to", "elsewhere.db"), "Both places are files"),
+        pytest.param(("--to", "elsewhere.db"), "Both places are files", marks=pytest.mark.sqlite),
         (("--to", "postgresql://ada:hush@/shop?host=/nowhere"), "postgresql://ada:***@/shop?host=/nowhere can't be"),
     ],
 )

@@ -176,7 +176,7 @@ async def test_a_provider_that_does_not_know_the_configured_finality_is_named(an
 async def _doctor(folder: Path) -> dict[str, dict[str, Any]]:
     """Run it while this process answers as a node."""
     arguments = [*PROGRAM, "doctor", "--json"]
-    done = await anyio.run_process(arguments, cwd=folder, env=environment(), check=False)
+    done = await anyio.run_process(arguments, cwd=folder, env=environment(folder=folder), check=False)
     return {each["name"]: each for each in json.loads(done.stdout)["checks"]}
 
 

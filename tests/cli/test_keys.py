@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from crypto_checkout.cli import main
 from crypto_checkout.core.owner.api_key import Scope
+from tests.support import server
 from tests.support.server import new_database
 
 Run = Callable[..., Result]
@@ -39,6 +40,12 @@ def made(run: Run, *arguments: str) -> dict[str, Any]:
 def listed(run: Run) -> list[dict[str, Any]]:
     keys: list[dict[str, Any]] = json.loads(run("list", "--json").stdout)
     return keys
+
+
+def database() -> str:
+    """Return the database of the folder as it is shown."""
+    path = Path.cwd() / "checkout-data" / "checkout.db"
+    return str(path) if server.url_in_place_of is None else server.url_in_place_of(path, has_tables=True)
 
 
 # --- create ----------------------------------------------------------------------------------------------------------
@@ -84,7 +91,7 @@ def test_for_people_the_key_stands_alone_on_a_line(run: Run) -> None:
     assert re.fullmatch(r"ck_test_\w{32}", text)
     assert not empty
     assert listed(run)[0]["id"] in advice
-    assert "checkout.db" in place
+    assert database() in place
 
 
 def test_a_live_key_without_a_live_chain_is_made_with_a_word_about_that(run: Run) -> None:
@@ -139,7 +146,7 @@ def test_without_keys_the_list_says_how_to_make_one(run: Run) -> None:
     assert listed(run) == []
     for_people = run("list")
     assert "crypto-checkout keys create" in for_people.stdout
-    assert for_people.stderr == f"In {Path.cwd() / 'checkout-data' / 'checkout.db'}.\n"
+    assert for_people.stderr == f"In {database()}.\n"
 
 
 def test_the_list_shows_every_key_of_both_modes_newest_first(run: Run) -> None:

@@ -133,6 +133,7 @@ def test_a_leader_hands_over_where_there_is_another_process(pair: tuple[Server, 
     assert (refused.returncode, "the only process that serves" in refused.stderr) == (1, True)
 
 
+@pytest.mark.sqlite
 def test_with_a_file_the_one_process_leads(tmp_path: Path) -> None:
     new_database(tmp_path)
     assert "the one process that serves it leads" in command(tmp_path, "leader").stdout

@@ -184,7 +184,7 @@ def test_who_stops_reading_its_first_words_is_told_nothing_of_the_database(tmp_p
     done = subprocess.run(
         [*PROGRAM, "serve"],
         cwd=tmp_path,
-        env=environment(),
+        env=environment(folder=tmp_path),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,

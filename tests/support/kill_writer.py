@@ -12,6 +12,7 @@ It prints "open" once it can write, and then the number of each unit after `Data
 
 import asyncio
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
@@ -58,6 +59,20 @@ def stored(path: Path) -> int:
         blocks = connection.execute("SELECT number FROM blocks ORDER BY 1").fetchall()
     assert events == blocks == [(index,) for index in range(next_index)]
     return int(next_index)
+
+
+def killed_after(answers: int, *place: str) -> list[int]:
+    """Run a writer, kill it after so many answers, and return all that it gave; `place` is what it takes."""
+    command = [sys.executable, "-m", "tests.support.kill_writer", *place]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        try:
+            lines = [writer.stdout.readline() for _ in range(1 + answers)]
+        finally:
+            writer.kill()
+        lines += writer.stdout.readlines()
+    assert lines[0] == "open\n"
+    return [int(line) for line in lines[1:] if line.endswith("\n")]
 
 
 async def write_until_killed(place: Path | DatabaseServer) -> None:

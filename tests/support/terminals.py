@@ -18,7 +18,7 @@ def typed_at(folder: Path, arguments: Sequence[str], answers: Sequence[tuple[str
     process = subprocess.Popen(
         ["setsid", "--ctty", "--wait", *PROGRAM, *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment(folder=folder),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

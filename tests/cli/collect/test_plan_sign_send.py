@@ -104,7 +104,7 @@ def test_secrets_are_not_read_from_a_pipe(planned: Path) -> None:
     refused = subprocess.run(
         [*PROGRAM, *SIGN],
         cwd=planned,
-        env=environment(),
+        env=environment(folder=planned),
         input=f"{ANVIL_CHAIN_ID}\n{TO}\n{WORDS}\n\n",
         capture_output=True,
         text=True,

@@ -56,6 +56,7 @@ def test_only_commands_on_the_installed_server_get_them(monkeypatch: pytest.Monk
     assert beside.variables(config, given) == given
 
 
+@pytest.mark.sqlite  # a database on a server is backed up there
 def test_a_backup_by_hand_is_encrypted_as_the_servers_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file, config = tmp_path / "environment", tmp_path / "checkout.toml"
     file.write_text('CHECKOUT__BACKUP__PASSPHRASE="correct horse battery"\n', "utf-8")

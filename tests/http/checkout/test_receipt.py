@@ -178,6 +178,7 @@ async def test_refunds_that_were_paid_are_on_the_receipt(app: App) -> None:
     assert refund["txHash"] in (await client.get(f"/checkout/{session['id']}/receipt")).text
 
 
+@pytest.mark.sqlite  # without its key no process starts on a server's database
 async def test_a_server_without_its_secret_key_signs_anew_and_old_receipts_stay_verifiable(tmp_path: Path) -> None:
     async with open_app(tmp_path) as app:
         session, client = await paid(app), await browser(app)

@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextvars import copy_context
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.group_commit import TERM
@@ -20,27 +19,14 @@ from crypto_checkout.store.postgresql.election import PostgresqlElection, proces
 from crypto_checkout.store.postgresql.session import PROCESS
 from crypto_checkout.store.upkeep import leader
 from tests.support.kill_writer import take_index
-from tests.support.postgresql import PostgresqlServer
 
 Pair = tuple[PostgresqlElection, PostgresqlElection]
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-@pytest.fixture
-def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[DatabaseServer]:
-    """Make a migrated database."""
-    made = postgresql_server.new_database(tmp_path)
-    yield made
-    postgresql_server.drop(made)
 
 
 @pytest.fixture
 def pair(server: DatabaseServer) -> Iterator[Pair]:
     """Make two candidates; the first one leads."""
-    first, second = PostgresqlElection(server, now), PostgresqlElection(server, now)
+    first, second = PostgresqlElection(server, system_clock), PostgresqlElection(server, system_clock)
     assert first.turn().own_term == 1
     yield first, second
     first.step_down()
@@ -79,8 +65,8 @@ def test_one_leads_until_it_steps_down_and_each_change_raises_the_term(
 
 
 async def test_what_an_earlier_leader_writes_has_no_effect_and_what_others_write_has(server: DatabaseServer) -> None:
-    candidate = PostgresqlElection(server, now)
-    async with await Database.open(server, now) as db:
+    candidate = PostgresqlElection(server, system_clock)
+    async with await Database.open(server, system_clock) as db:
         for term in (1, 2):
             assert await asyncio.to_thread(until_leading, candidate) == term
             assert await in_term(term, db, take_index) == 2 * (term - 1)
@@ -118,8 +104,8 @@ def test_a_leader_that_is_silent_is_replaced(pair: Pair, monkeypatch: pytest.Mon
 
 
 async def test_a_leader_that_was_asked_to_end_is_told_so_and_the_next_one_is_not(server: DatabaseServer) -> None:
-    candidate = PostgresqlElection(server, now)
-    async with await Database.open(server, now) as db:
+    candidate = PostgresqlElection(server, system_clock)
+    async with await Database.open(server, system_clock) as db:
         assert await asyncio.to_thread(until_leading, candidate) == 1
         await db.write(lambda unit: leader.ask_to_step_down(unit, 2))
         assert not (await asyncio.to_thread(candidate.turn)).is_asked_to_step_down
@@ -133,8 +119,8 @@ async def test_a_leader_that_was_asked_to_end_is_told_so_and_the_next_one_is_not
 
 async def test_all_processes_that_serve_are_named(server: DatabaseServer) -> None:
     assert processes(server) == (None, [])
-    async with await Database.open(server, now, serves=True):
-        candidate = PostgresqlElection(server, now)
+    async with await Database.open(server, system_clock, serves=True):
+        candidate = PostgresqlElection(server, system_clock)
         await asyncio.to_thread(until_leading, candidate)
         leads, serving = await asyncio.to_thread(processes, server)
         assert leads is not None

@@ -6,48 +6,28 @@ import os
 import random
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
-from tests.support.kill_writer import take_index
+from tests.support.kill_writer import killed_after, take_index
 from tests.support.postgresql import DURABLE, PostgresqlServer
 
 KILLS = 10
 MOST_ANSWERS_BEFORE_A_KILL = 400
 PATIENCE_SECONDS = 60
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-@pytest.fixture
-def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[DatabaseServer]:
-    """Make a migrated database."""
-    made = postgresql_server.new_database(tmp_path)
-    yield made
-    postgresql_server.drop(made)
-
-
-@pytest.fixture
-async def db(server: DatabaseServer) -> AsyncIterator[Database]:
-    async with await Database.open(server, now) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -139,7 +119,7 @@ async def test_a_unit_that_reads_sees_one_snapshot_and_writes_nothing(db: Databa
 
 
 async def test_two_processes_write_one_after_the_other(db: Database, server: DatabaseServer) -> None:
-    async with await Database.open(server, now) as other:
+    async with await Database.open(server, system_clock) as other:
         indexes = await asyncio.gather(*(each.write(take_index) for each in (db, other) for _ in range(50)))
     assert sorted(indexes) == list(range(100))
     assert stored(server) == 100
@@ -180,15 +160,15 @@ async def test_processes_that_serve_write_beside_each_other_and_none_starts_whil
     server: DatabaseServer,
 ) -> None:
     async with (
-        await Database.open(server, now, serves=True) as db,
-        await Database.open(server, now, serves=True) as other,
+        await Database.open(server, system_clock, serves=True) as db,
+        await Database.open(server, system_clock, serves=True) as other,
     ):
         assert await db.write(take_index) == 0
         assert await other.write(take_index) == 1
     with psycopg.connect(server.url, autocommit=True) as migrating:
         migrating.execute(f"SELECT pg_advisory_lock({locks.SPACE}, {locks.SERVE})".encode())
         with pytest.raises(FatalError, match="are being changed"):
-            await Database.open(server, now, serves=True)
+            await Database.open(server, system_clock, serves=True)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +181,7 @@ async def test_processes_that_serve_write_beside_each_other_and_none_starts_whil
 async def test_what_was_changed_or_moved_while_the_session_was_lost_is_served_no_more(
     server: DatabaseServer, change: str, message: str
 ) -> None:
-    async with await Database.open(server, now, serves=True) as db:
+    async with await Database.open(server, system_clock, serves=True) as db:
         assert await db.write(take_index) == 0
         with psycopg.connect(server.url, autocommit=True) as other:
             other.execute(change.encode())
@@ -226,7 +206,7 @@ async def test_a_process_without_descriptors_fails_a_write_and_the_next_one_work
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
 
-    async with await Database.open(server, now, serves=True) as db:
+    async with await Database.open(server, system_clock, serves=True) as db:
         assert await db.write(take_index) == 0
         with monkeypatch.context() as patch:
             patch.setattr(os, "dup", none_left)
@@ -251,7 +231,7 @@ async def test_a_server_that_was_killed_loses_nothing_and_is_found_again(
     own_server: PostgresqlServer, tmp_path: Path
 ) -> None:
     server = own_server.new_database(tmp_path)
-    async with await Database.open(server, now, serves=True) as db:
+    async with await Database.open(server, system_clock, serves=True) as db:
         for round_ in range(3):
             assert await db.write(take_index) == round_
             own_server.stop(kill=round_ != 1)
@@ -357,26 +337,12 @@ async def test_the_outcome_of_a_lost_commit_is_never_that_of_an_earlier_transact
     assert [row[0] for row in rows] == [1, 3]
 
 
-def killed_after(server: DatabaseServer, answers: int) -> list[int]:
-    """Run a writer, kill it after so many answers, and return all that it gave."""
-    command = [sys.executable, "-m", "tests.support.kill_writer", server.url, str(server.folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        try:
-            lines = [writer.stdout.readline() for _ in range(1 + answers)]
-        finally:
-            writer.kill()
-        lines += writer.stdout.readlines()
-    assert lines[0] == "open\n"
-    return [int(line) for line in lines[1:] if line.endswith("\n")]
-
-
 def test_kills_lose_no_answered_unit_and_leave_no_half_one(server: DatabaseServer) -> None:
     chance = random.Random(50)
     answered: list[int] = []
     for _ in range(KILLS):
         before = stored(server)
-        answers = killed_after(server, chance.randint(0, MOST_ANSWERS_BEFORE_A_KILL))
+        answers = killed_after(chance.randint(0, MOST_ANSWERS_BEFORE_A_KILL), server.url, str(server.folder))
         after = settled(server)
         assert set(answers) <= set(range(before, after))
         answered += answers

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,17 +16,10 @@ from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
+from crypto_checkout.store.signals import Signal
 from crypto_checkout.store.webhooks import events
 from crypto_checkout.store.webhooks.events import EventFilter
-from tests.support.postgresql import PostgresqlServer
 from tests.support.waiting import WAIT_SECONDS, until
-
-
-@pytest.fixture
-def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[DatabaseServer]:
-    made = postgresql_server.new_database(tmp_path)
-    yield made
-    postgresql_server.drop(made)
 
 
 def clock(seconds_ahead: float) -> Any:
@@ -88,13 +80,18 @@ async def test_a_signal_is_called_in_each_process_once_the_unit_is_stored(pair: 
     await until(lambda: len(called) == 802, "all are called")
 
 
+def bell(one: Database, two: Database) -> tuple[Signal, asyncio.Event]:
+    """Return a signal of one process, and the event that is set when the other one hears it."""
+    called = asyncio.Event()
+    two.signals.make("bell", called.set)
+    return one.signals.make("bell", lambda: None), called
+
+
 async def test_a_process_whose_session_is_ended_hears_again(
     pair: tuple[Database, Database], server: DatabaseServer
 ) -> None:
     one, two = pair
-    called = asyncio.Event()
-    signal = one.signals.make("bell", lambda: None)
-    two.signals.make("bell", called.set)
+    signal, called = bell(one, two)
     with psycopg.connect(server.url, autocommit=True) as session:
         session.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '% notices %'"
@@ -110,9 +107,7 @@ async def test_a_notice_of_another_program_keeps_nobody_from_hearing_the_next(
     pair: tuple[Database, Database], server: DatabaseServer
 ) -> None:
     one, two = pair
-    called = asyncio.Event()
-    signal = one.signals.make("bell", lambda: None)
-    two.signals.make("bell", called.set)
+    signal, called = bell(one, two)
     with psycopg.connect(server.url, autocommit=True) as session:
         for text in ("no JSON", "17"):
             session.execute("SELECT pg_notify('crypto_checkout', %s)", (text,))

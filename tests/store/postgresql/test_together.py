@@ -1,14 +1,13 @@
 """Units on a PostgreSQL server that share a transaction and a way to it, and still fail each by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
@@ -20,20 +19,6 @@ from tests.support.waiting import WAIT_SECONDS
 WAITS = "wait_event = 'advisory'"
 INSERTS = "query LIKE 'INSERT INTO blocks%'"
 PUT = "INSERT INTO blocks (chain_id, number, hash, time) VALUES (9, :number, '', '')"
-
-
-@pytest.fixture
-def server(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[DatabaseServer]:
-    """Make a migrated database."""
-    made = postgresql_server.new_database(tmp_path)
-    yield made
-    postgresql_server.drop(made)
-
-
-@pytest.fixture
-async def db(server: DatabaseServer) -> AsyncIterator[Database]:
-    async with await Database.open(server, lambda: datetime.now(UTC)) as opened:
-        yield opened
 
 
 def blocks(unit: ReadUnit) -> list[int]:
@@ -152,7 +137,7 @@ async def test_quick_reads_that_were_begun_are_answered_when_the_database_closes
 
 async def test_a_server_that_is_gone_fails_each_unit(postgresql_server: PostgresqlServer, tmp_path: Path) -> None:
     made = postgresql_server.new_database(tmp_path)
-    async with await Database.open(made, lambda: datetime.now(UTC)) as db:
+    async with await Database.open(made, system_clock) as db:
         postgresql_server.drop(made)
         reads = [db.read(blocks, quick=True) for _ in range(20)]
         writes = [db.write(take_index, quick=True) for _ in range(20)]
