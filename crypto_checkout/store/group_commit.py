@@ -138,6 +138,7 @@ class Group:
                     outcomes.append(_run_unit_together(connection, unit, self.clock(), lookups, limit.call))
                     if time.thread_time() > until:
                         break
+                lookups.settle(connection)
                 self.units, left = self.units[: len(outcomes)], self.units[len(outcomes) :]
                 self._uncommitted = outcomes
         except BaseException:  # noqa: BLE001  # raised again by the unit that it belongs to  # a loop's boundary
@@ -218,6 +219,7 @@ def _run_units(
         for waiting in group.until_none_joins():
             is_over = is_stale(waiting.context.get(TERM))
             outcomes.append(_refused() if is_over else run(connection, waiting, group.clock(), lookups))
+        lookups.settle(connection)
         if told := notices(each for outcome in outcomes for each in outcome.callbacks):
             tell(connection, told)
         connection.execute("COMMIT")
@@ -264,6 +266,7 @@ def _run_unit(
     unit = WriteUnit(connection, now, lookups)
     try:
         result = call(waiting.work, unit)
+        lookups.settle(connection)
         connection.execute("RELEASE unit")
     except BaseException as error:  # passed to the caller  # a loop's boundary
         if not connection.in_transaction:

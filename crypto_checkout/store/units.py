@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -85,11 +86,22 @@ def _effects(sql: str) -> _Effects:
     return _Effects(_TRANSACTION_CONTROL.match(sql) is not None, frozenset(_CHANGED_TABLE.findall(sql)))
 
 
+@dataclass(slots=True)
+class _Sum:
+    """A statement that adds a number to a row of a table."""
+
+    table: str
+    sql: str
+    parameters: Parameters
+    number: int = 0
+
+
 class Lookups:
-    """Answers that the units of one transaction share, until a statement of theirs changes the table."""
+    """What the units of one transaction share: answers, until a statement of theirs changes the table, and sums."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[str | None, dict[tuple[Value, ...], list[Row]]] = defaultdict(dict)
+        self._sums: dict[tuple[Value, ...], _Sum] = {}
 
     def get(self, table: str | None, key: tuple[Value, ...]) -> list[Row] | None:
         """Return an answer that still holds."""
@@ -104,9 +116,22 @@ class Lookups:
         for table in changed:
             self._answers.pop(table, None)
 
+    def add(self, key: tuple[Value, ...], new: _Sum) -> None:
+        """Add one to a sum."""
+        self._sums.setdefault(key, new).number += 1
+
+    def settle(self, connection: EngineConnection, sql: str | None = None) -> None:
+        """Store the sums; with a statement, those of the tables that it names, before it is run."""
+        if self._sums:
+            for key, each in list(self._sums.items()):
+                if sql is None or each.table in sql:
+                    del self._sums[key]
+                    connection.execute(each.sql, {**each.parameters, "number": each.number})
+
     def clear(self) -> None:
         """Forget everything, as when a unit is undone."""
         self._answers.clear()
+        self._sums.clear()
 
 
 def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -179,6 +204,8 @@ class ReadUnit:
         # commit each further statement on its own.
         if not self._connection.in_transaction:
             raise sqlite3.OperationalError("the unit's transaction has ended")
+        if self._lookups is not None:
+            self._lookups.settle(self._connection, sql)
         if effects.changes:
             self.has_changed = True
             if self._lookups is not None:
@@ -198,6 +225,20 @@ class WriteUnit(ReadUnit):
         On a server it travels with the next one. Its error is raised then, or when the unit ends.
         """
         self._execute(sql, parameters)
+
+    def put_sum(self, sql: str, key: Parameters, others: Parameters | None = None, *, table: str) -> None:
+        """Run a statement that adds `:number` to the table's row with this key, once for all units of the transaction.
+
+        `:number` is how many they are, and `others` are those of the first. It is run before anything else that names
+        the table, and at the end of the transaction at the latest.
+        """
+        parameters = {**key, **(others or {})}
+        if self._lookups is None:
+            self.put(sql, {**parameters, "number": 1})
+            return
+        self.has_changed = True
+        self._lookups.forget([table])
+        self._lookups.add((sql, *key.values()), _Sum(table, sql, parameters))
 
     def looked_up(self, sql: str, parameters: Parameters, rows: list[Any], *, table: str) -> None:
         """Say what `lookup` would answer now, after a change that this unit has put."""

@@ -1,4 +1,4 @@
-"""Answers that units of one transaction share."""
+"""Answers and sums that units of one transaction share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
@@ -102,3 +103,43 @@ async def test_an_index_that_is_not_the_next_one_is_refused(db: Database) -> Non
     with pytest.raises(Exception, match=r"(?i)null"):
         await db.write(misled)
     assert await db.write(taking) == 0
+
+
+def add_one(unit: WriteUnit, day: str = "2026-12-02") -> None:
+    unit.put_sum(
+        """
+        INSERT INTO daily_sessions (livemode, day, created, paid) VALUES (0, :day, :number, 0)
+        ON CONFLICT (livemode, day) DO UPDATE SET created = daily_sessions.created + :number
+        """,
+        {"day": day},
+        table="daily_sessions",
+    )
+
+
+def created(unit: ReadUnit) -> list[int]:
+    return [row["created"] for row in unit.all("SELECT created FROM daily_sessions ORDER BY day")]
+
+
+def add_one_and_fail(unit: WriteUnit) -> None:
+    add_one(unit)
+    raise ResourceNotFound("it has added one before")
+
+
+def refuse(_: WriteUnit) -> None:
+    raise ResourceNotFound("it has changed nothing")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_sums_are_read_as_if_each_had_been_stored_at_once(db: Database, quick: bool) -> None:
+    works: list[Any] = [add_one, add_one, created, add_one, lambda unit: add_one(unit, "2026-12-03"), add_one, created]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works))
+    assert [outcomes[2], outcomes[6]] == [[2], [4, 1]]
+    assert await db.read(created) == [4, 1]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("failing", [add_one_and_fail, refuse])
+async def test_what_an_undone_unit_added_is_not_in_the_sum(db: Database, quick: bool, failing: Any) -> None:
+    works: list[Any] = [add_one, failing, add_one]
+    await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
+    assert await db.read(created) == [2]

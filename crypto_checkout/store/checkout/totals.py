@@ -111,13 +111,14 @@ def has_sessions(unit: ReadUnit, *, livemode: bool, paid: bool) -> bool:
 
 def count_new_session(unit: WriteUnit, session: Session) -> None:
     """Count a new session, which isn't paid yet."""
-    unit.put(
+    unit.put_sum(
         """
         INSERT INTO daily_sessions (livemode, day, created, paid)
-        VALUES (:livemode, :day, 1, 0)
-        ON CONFLICT (livemode, day) DO UPDATE SET created = daily_sessions.created + 1
+        VALUES (:livemode, :day, :number, 0)
+        ON CONFLICT (livemode, day) DO UPDATE SET created = daily_sessions.created + :number
         """,
         {"livemode": int(session.livemode), "day": _day(session.created_at)},
+        table="daily_sessions",
     )
 
 

@@ -9,20 +9,22 @@ _NEXT_INDEX = "SELECT next_index FROM wallets WHERE wallet_id = :wallet_id"
 def take_index(unit: WriteUnit, wallet_id: str) -> int:
     """Take the wallet's next index; once the unit is committed, it is used up.
 
-    Sessions that are made together look it up once. Should it be another after all, the statement fails: no column
-    takes a null. So does the session that would be the second with an index.
+    Sessions that are made together look it up once, and store it once. Should it be another after all, the statement
+    fails: no column takes a null. So does the session that would be the second with an index.
     """
     wallet = {"wallet_id": wallet_id}
     rows = unit.lookup(_NEXT_INDEX, wallet, table="wallets")
     index = int(rows[0][0]) if rows else 0
-    unit.put(
+    unit.put_sum(
         """
         INSERT INTO wallets (wallet_id, next_index)
-        VALUES (:wallet_id, 1)
+        VALUES (:wallet_id, :number)
         ON CONFLICT (wallet_id) DO UPDATE
-        SET next_index = CASE WHEN wallets.next_index = :next_index THEN wallets.next_index + 1 END
+        SET next_index = CASE WHEN wallets.next_index = :next_index THEN wallets.next_index + :number END
         """,
-        {**wallet, "next_index": index},
+        wallet,
+        {"next_index": index},
+        table="wallets",
     )
     unit.looked_up(_NEXT_INDEX, wallet, [(index + 1,)], table="wallets")
     return index

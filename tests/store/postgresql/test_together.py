@@ -9,9 +9,11 @@ import pytest
 
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
+from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
+from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from tests.support.kill_writer import take_index
 from tests.support.postgresql import PostgresqlServer
 from tests.support.waiting import WAIT_SECONDS
@@ -181,3 +183,20 @@ async def test_the_server_works_before_an_answer_is_waited_for(db: Database, ser
 
         await db.write(many, quick=True)
     assert len(await db.read(blocks)) == 50
+
+
+async def test_a_sum_of_units_that_run_together_is_sent_once(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    execute = PostgresqlConnection.execute
+
+    def note(connection: PostgresqlConnection, sql: str, parameters: Any = ()) -> Any:
+        sent.append(sql)
+        return execute(connection, sql, parameters)
+
+    monkeypatch.setattr(PostgresqlConnection, "execute", note)
+    indexes = await asyncio.gather(
+        *(db.write(lambda unit: wallets.take_index(unit, "w"), quick=True) for _ in range(9))
+    )
+    assert indexes == list(range(9))
+    assert len([sql for sql in sent if "INSERT INTO wallets" in sql]) == 1
+    assert await db.read(lambda unit: wallets.next_index(unit, "w")) == 9
