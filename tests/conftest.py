@@ -39,7 +39,15 @@ SLOWEST = ("browser", "anvil", "process")
 
 ON_BOTH_ENGINES = tuple(
     Path("tests", *each.split("/"))
-    for each in ("store", "services/checkout", "services/ledger", "services/refunds", "services/webhooks", "http/api")
+    for each in (
+        "store",
+        "services/checkout",
+        "services/ledger",
+        "services/refunds",
+        "services/webhooks",
+        "http/api",
+        "http/dashboard/test_guide.py",
+    )
 )
 """Where engines can differ: with `--engine both`, what has a database there runs once on each."""
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ import httpx
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.server import RunningServer, open_server
 from crypto_checkout.config import Config
+from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
+from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner import api_keys
 from tests.support import conformity, server
+from tests.support.waiting import until
 
 ALL_SCOPES = tuple(Scope)
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
@@ -116,11 +120,20 @@ async def open_app(
         app.api = await app.client()
         for watcher in web.watchers:
             if watcher.status.chain_id == SANDBOX:
-                await watcher.turn()
+                await until(partial(has_looked, watcher), "follow the simulated chain")
         yield app
 
 
 SANDBOX = 1337
+
+
+async def has_looked(watcher: Watcher) -> bool:
+    """Take a turn; it fails where this process takes the chain over meanwhile, as another one left it on a server."""
+    try:
+        await watcher.turn()
+    except ProviderFailed:
+        return False
+    return True
 
 
 def url_of(path: Path) -> dict[str, str]:

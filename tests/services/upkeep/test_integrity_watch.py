@@ -7,6 +7,8 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
@@ -49,12 +51,14 @@ def test_damage_that_a_quick_check_misses_is_found(tmp_path: Path) -> None:
         assert "wallets_by_index" in (problem or "")
 
 
+@pytest.mark.sqlite
 def test_a_check_ends_when_it_is_told_to(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     assert integrity.check_in_slices(sound(tmp_path), stop) is None
 
 
+@pytest.mark.sqlite
 async def test_a_check_runs_once_a_day_at_the_quiet_hour(tmp_path: Path) -> None:
     path, clock = sound(tmp_path), Clock()
     checked = set()

@@ -11,11 +11,14 @@ from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.data_folder import life, restore_guard
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
+from tests.support import server
 
 EVENT = """
     INSERT INTO events (id, livemode, type, resource_id, body, created_at)
     VALUES (?, 0, 'session.paid', '', '', '2026-01-01T00:00:00.000000Z')
 """
+NUMBER_ON = "UPDATE sqlite_sequence SET seq = 2 WHERE name = 'events'"
+NUMBER_ON_OF_A_SERVER = "SELECT setval(pg_get_serial_sequence('events', 'seq'), 2)"
 ENTRY = """
     INSERT INTO audit (at, actor, action, detail)
     VALUES ('2026-01-01T00:00:00.000000Z', 'owner', :action, '')
@@ -56,7 +59,7 @@ async def test_it_is_made_safe_at_once_and_its_numbers_never_come_again(db: Data
 
     def restore(unit: WriteUnit) -> None:
         unit.run("DELETE FROM events WHERE seq > 2")
-        unit.run("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'events'")
+        unit.run(NUMBER_ON if server.url_in_place_of is None else NUMBER_ON_OF_A_SERVER)
 
     await db.write(restore)
     await guard.turn()
