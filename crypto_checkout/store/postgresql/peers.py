@@ -25,7 +25,7 @@ _CHANNEL = "crypto_checkout"
 _COUNT_EVERY_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _ANSWER_SECONDS = 10.0
-_JOINED = "joined"
+_JOINED = '["joined"]'
 _MOST_BYTES = 7_500  # of the 8,000 that a notice may have
 _TELL = f"SELECT pg_notify('{_CHANNEL}', :text)"
 _SERVING = locks.holders(locks.SERVE).encode()
@@ -75,7 +75,7 @@ class Peers:
                 with cut_off_after(_ANSWER_SECONDS, session):
                     session.execute(f"LISTEN {_CHANNEL}")
                     self._count(session)
-                    session.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, json.dumps([self._name, f'["{_JOINED}"]'])))
+                    session.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, json.dumps([self._name, _JOINED])))
                 self._first.set()
                 self._listen(session)
             self._is_over.wait(_RETRY_SECONDS)
@@ -105,4 +105,4 @@ class Peers:
         for notice in notices:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._receive, notice)
-        return f'["{_JOINED}"]' in notices
+        return _JOINED in notices

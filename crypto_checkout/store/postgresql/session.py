@@ -79,18 +79,25 @@ def connect(server: DatabaseServer, name: str) -> "psycopg.Connection[Any]":
         )
     except psycopg.Error as error:
         raise as_failure(error, writes=True) from error
+    with _setting_up(session):
+        _check(server, session)
+        primary.refuse_earlier(server, session)
+        session.execute(_SET.encode())
+    return session
+
+
+@contextmanager
+def _setting_up(session: "psycopg.Connection[Any]") -> Iterator[None]:
+    """Close a new session if what is done with it fails or takes too long. Raises DatabaseFailed then."""
     try:
         with cut_off_after(_SET_UP_SECONDS, session):
-            _check(server, session)
-            primary.refuse_earlier(server, session)
-            session.execute(_SET.encode())
+            yield
     except psycopg.Error as error:
         session.close()
         raise as_failure(error, writes=True) from error
     except (DatabaseFailed, FatalError):
         session.close()
         raise
-    return session
 
 
 def _current_url(server: DatabaseServer) -> str:
@@ -142,15 +149,8 @@ def open_connection(server: DatabaseServer, name: str, *, writes: bool) -> Postg
 
 
 def _connection(server: DatabaseServer, session: "psycopg.Connection[Any]", *, writes: bool) -> PostgresqlConnection:
-    try:
-        with cut_off_after(_SET_UP_SECONDS, session):
-            life = primary.life(session)
-    except psycopg.Error as error:
-        session.close()
-        raise as_failure(error, writes=True) from error
-    except DatabaseFailed:
-        session.close()
-        raise
+    with _setting_up(session):
+        life = primary.life(session)
     connection = PostgresqlConnection(session, writes=writes, was_committed=partial(was_committed, server, life))
     connection.confirm(_CONFIRM_SECONDS)
     return connection
@@ -211,22 +211,15 @@ class ServingSession:
         Raises FatalError if they are being changed, or were while it was lost, and as `connect` does.
         """
         session = connect(self._server, "writer")
-        try:
-            with cut_off_after(_SET_UP_SECONDS, session):
-                self._end_earlier(session)
+        with _setting_up(session):
+            self._end_earlier(session)
+            try:
                 session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (locks.SPACE, locks.SERVE))
-                self._refuse_changed(session)
-        except psycopg.errors.LockNotAvailable as error:
-            session.close()
-            raise FatalError(
-                f"The tables of {self._server} are being changed. Start again when that is done."
-            ) from error
-        except psycopg.Error as error:
-            session.close()
-            raise as_failure(error, writes=True) from error
-        except (DatabaseFailed, FatalError):
-            session.close()
-            raise
+            except psycopg.errors.LockNotAvailable as error:
+                raise FatalError(
+                    f"The tables of {self._server} are being changed. Start again when that is done."
+                ) from error
+            self._refuse_changed(session)
         return _connection(self._server, session, writes=True)
 
     def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:
