@@ -212,6 +212,7 @@ def test_axe_finds_nothing_on_any_page(server: Server, browser: Browser, width: 
     assert not any(found.values()), found
 
 
+@pytest.mark.sqlite  # a database on a server is backed up there
 def test_a_backup_is_made_and_downloaded_without_javascript(server: Server, browser: Browser) -> None:
     page = signed_in_page(server, browser, width=320, dark=True, javascript=False)
     page.goto(f"{server.url}/dashboard/test/settings/backup")

@@ -120,14 +120,12 @@ def test_a_copy_of_a_running_server_is_one_sound_file_for_its_owner_alone(tmp_pa
 
 
 def test_a_copy_is_of_one_moment_while_the_server_writes(tmp_path: Path) -> None:
-    with Server(tmp_path) as server:
-        copying = subprocess.Popen(
-            [sys.executable, "-m", "crypto_checkout", "backup", "copy.db"], cwd=tmp_path, stdout=subprocess.DEVNULL
-        )
-        made = 0
+    program = [sys.executable, "-m", "crypto_checkout", "backup", "copy.db"]
+    made = 0
+    with Server(tmp_path) as server, subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.DEVNULL) as copying:
         while copying.poll() is None:
             made += len(sell(server, server.key))
-        assert copying.returncode == 0
+    assert copying.returncode == 0
     assert made
     copy = tmp_path / "copy.db"
     sessions = ask(copy, "SELECT COUNT(*) FROM checkout_sessions")
