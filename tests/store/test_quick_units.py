@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.store import group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
@@ -79,6 +79,11 @@ def violating(unit: WriteUnit) -> int:
     index = take_index(unit)
     unit.run("INSERT INTO wallets (wallet_id, next_index) VALUES (:wallet, 0)", {"wallet": WALLET})
     return index
+
+
+def refused_at_once(_: WriteUnit) -> int:
+    """Refuse, with nothing changed."""
+    raise ResourceNotFound("there is no such thing")
 
 
 async def hold_commit(db: Database, gate: Gate) -> None:
@@ -265,6 +270,17 @@ async def test_a_failing_quick_unit_takes_no_other_of_its_group_along(
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [unit is wrong for unit in units]
     assert [outcome for outcome in outcomes if isinstance(outcome, int)] == list(range(45))
     assert stored(path) == 45
+
+
+@pytest.mark.parametrize(("wrong", "is_left_there"), [(refused_at_once, True), (refused, False), (violating, False)])
+async def test_a_group_leaves_the_event_loop_only_for_a_unit_that_fails_after_a_change(
+    db: Database, wrong: Callable[[WriteUnit], int], is_left_there: bool
+) -> None:
+    threads: list[threading.Thread] = []
+    units = [noting(threads, take_index), wrong, take_index]
+    outcomes = await asyncio.gather(*(db.write(unit, quick=True) for unit in units), return_exceptions=True)
+    assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [0, 1]
+    assert [thread is threading.main_thread() for thread in threads] == ([True] if is_left_there else [True, False])
 
 
 async def test_a_full_disk_undoes_all_quick_units_of_a_group_and_leaves_the_database_working(
