@@ -48,7 +48,7 @@ CONTEXT_KEYS = {
     "nonce": "the transaction count of an account",
     "path": "an HTTP path without its query",
     "payments": "how many payments",
-    "process": "a process of this program, as 4242@shop-1",
+    "process": "a process of this program, as 4242@shop-1#3fa9c1",
     "provider": "the host of an RPC provider",
     "refund": "a refund's id",
     "request": "a request's id",

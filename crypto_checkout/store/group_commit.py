@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from crypto_checkout.core import moments
 from crypto_checkout.core.errors import CheckoutError, DatabaseDamaged, DatabaseFailed, LeaderChanged, OutcomeUnknown
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.upkeep.leader import Leader
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.signals import notices
 from crypto_checkout.store.units import EngineConnection, Lookups, ReadUnit, WriteUnit, call
@@ -31,7 +33,7 @@ Tell = Callable[[EngineConnection, Sequence[str]], None]
 BUSY_TIMEOUT_MS = 5_000
 """The time for which a group on the writer's thread waits for another process that writes."""
 
-TERM: ContextVar[int | None] = ContextVar("term", default=None)
+TERM: ContextVar[Leader | None] = ContextVar("term", default=None)
 """The term in which the current task leads; None where it doesn't, and always on a file, which one process serves.
 
 Whatever a task with a term writes is refused once another process leads. A task that it starts has the same term.
@@ -229,19 +231,23 @@ def _run_units(
 
 
 class _Terms:
-    """Tells a term that is over. It holds for the transaction: whoever begins another one writes too."""
+    """Tells a term that is over. It holds for the transaction: whoever begins another one writes too.
+
+    The number may come again in a database that was restored, the moment at which the term began doesn't.
+    """
 
     def __init__(self, connection: EngineConnection) -> None:
         self._connection = connection
-        self._current: int | None = None
+        self._current: tuple[int, str] | None = None
 
-    def is_over(self, term: int | None) -> bool:
+    def is_over(self, term: Leader | None) -> bool:
         """Tell whether this term is over; None never is."""
         if term is None:
             return False
         if self._current is None:
-            self._current = int(self._connection.execute("SELECT term FROM leader").fetchone()["term"])
-        return term != self._current
+            row = self._connection.execute("SELECT term, since FROM leader").fetchone()
+            self._current = row["term"], row["since"]
+        return (term.term, moments.to_text(term.since)) != self._current
 
 
 def _refused() -> _Outcome[Any]:

@@ -6,7 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The process that leads, as `4242@shop-1`, since when, and in which term: one more than the leader's before."""
+    """The process that leads, as `4242@shop-1#3fa9c1`, since when, and in which term: one more than the one before.
+
+    A database that was restored counts terms again from an earlier one; `since` tells them apart.
+    """
 
     process: str
     since: datetime

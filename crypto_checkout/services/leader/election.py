@@ -13,7 +13,7 @@ from typing import Any, Never, Protocol
 
 from crypto_checkout import metrics
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
-from crypto_checkout.core.upkeep.leader import ALONE, NO_LEADER, ElectionState
+from crypto_checkout.core.upkeep.leader import ALONE, NO_LEADER, ElectionState, Leader
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.leader.loops import RunningLoops, log_death
 
@@ -66,7 +66,7 @@ class LeaderElector:
         self.state = NO_LEADER
         self._election = election
         self._loops = loops
-        self._term: int | None = None
+        self._term: Leader | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="leader")
         self._listeners: list[Callable[[ElectionState], None]] = []
         self._told: str | None = None
@@ -120,11 +120,12 @@ class LeaderElector:
         self._show(NO_LEADER)
 
     async def _take(self, state: ElectionState) -> None:
-        if self._term is not None and state.own_term != self._term:
+        term = None if state.own_term is None else state.leader
+        if self._term is not None and term != self._term:
             await self._loops.abandon()
-        if state.own_term is not None and state.own_term != self._term:
-            self._loops.start(state.own_term)
-        self._term = state.own_term
+        if term is not None and term != self._term:
+            self._loops.start(term)
+        self._term = term
         self._show(state)
 
     def _show(self, state: ElectionState) -> None:

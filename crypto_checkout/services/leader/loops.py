@@ -5,6 +5,7 @@ import contextvars
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from crypto_checkout.core.upkeep.leader import Leader
 from crypto_checkout.log import get_logger
 from crypto_checkout.store.group_commit import TERM
 
@@ -26,7 +27,7 @@ class RunningLoops:
         """Have another loop run with them."""
         self._loops.append(loop)
 
-    def start(self, term: int | None = None) -> None:
+    def start(self, term: Leader | None = None) -> None:
         """Start them; all that they write carries the term."""
         self._context = contextvars.copy_context()
         self._context.run(TERM.set, term)

@@ -59,7 +59,8 @@ class PostgresqlElection:
         self._server = server
         self._clock = clock
         self._connection: PostgresqlConnection | None = None
-        self._term: int | None = None
+        self._term: tuple[int, str] | None = None
+        """The number of the term in which it leads, and since when; None where it doesn't."""
 
     def turn(self) -> ElectionState:
         """Lead if nobody does, or confirm it.
@@ -106,18 +107,19 @@ class PostgresqlElection:
         connection.execute("BEGIN IMMEDIATE")
         term = connection.execute(_BEGIN_TERM, {"process": PROCESS, "since": since}).fetchone()["term"]
         connection.execute("COMMIT")
-        self._term = term
+        self._term = term, since
 
     def _state(self, connection: PostgresqlConnection) -> ElectionState:
         row = connection.execute(_ROW).fetchone()
-        if self._term is not None and row["term"] != self._term:
-            self.step_down()  # the lock was lost without the session: by a restored database, say
+        if self._term is not None and (row["term"], row["since"]) != self._term:
+            self.step_down()  # another one began without the lock: the database was restored, say
             return NO_LEADER
         leads = self._term is not None or connection.execute(_LEADERS).fetchone() is not None
         leader = None
         if leads and row["process"] is not None:
             leader = Leader(row["process"], moments.from_text(row["since"]), row["term"])
-        return ElectionState(self._term, leader, row["seen"], is_asked_to_step_down=row["asked_to_end"] == row["term"])
+        own_term = None if self._term is None else row["term"]
+        return ElectionState(own_term, leader, row["seen"], is_asked_to_step_down=row["asked_to_end"] == row["term"])
 
 
 def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:

@@ -1,6 +1,7 @@
 """Open sessions on a PostgreSQL server, set as units of work need them."""
 
 import os
+import secrets
 import socket
 import threading
 import time
@@ -25,9 +26,12 @@ _SET_UP_SECONDS = 10.0
 _CONFIRM_SECONDS = 10.0
 _OUTCOME_SECONDS = 10.0
 _ASK_AGAIN_SECONDS = 0.1
-_MOST_OF_A_NAME = 40  # of the 63 letters that a session's name may have
-PROCESS = f"{os.getpid()}@{socket.gethostname()}"[:_MOST_OF_A_NAME]
-"""This process as others see it in the names of its sessions: 4242@shop-1."""
+_MOST_OF_A_NAME = 31  # of the 63 letters that a session's name may have
+PROCESS = f"{f'{os.getpid()}@{socket.gethostname()}'[:_MOST_OF_A_NAME]}#{secrets.token_hex(3)}"
+"""This process as others see it in the names of its sessions: 4242@shop-1#3fa9c1.
+
+The last part is random: in containers, numbers and names of hosts may be the same.
+"""
 
 _STATE = """
 SELECT (SELECT number FROM schema_version), (SELECT place FROM database_moves WHERE state = 'moved')

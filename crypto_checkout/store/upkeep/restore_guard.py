@@ -6,6 +6,7 @@ from crypto_checkout.store.data_folder import life
 from crypto_checkout.store.data_folder.restore_guard import LastNumbers
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.owner import logins
+from crypto_checkout.store.upkeep import leader
 
 _GAP = 1_000_000
 
@@ -41,8 +42,10 @@ def make_safe(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> int:
     """End all logins of a database that was restored, and let no number be given again; return how many logins ended.
 
     Polling clients hold cursors from before, and some logins may have been ended since. Its life goes on with a later
-    beginning, by which other processes see that this was done.
+    beginning, by which other processes see that this was done. The term of a leader from before is over, because it
+    knows the chains as of later.
     """
     unit.run("UPDATE sqlite_sequence SET seq = seq + :gap", {"gap": max(0, known.events - now.events) + _GAP})
     life.begin(unit, now.life)
+    leader.end_term(unit)
     return logins.end_all(unit)

@@ -2,14 +2,29 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
-from crypto_checkout.core.upkeep.leader import NO_LEADER, ElectionState
+from crypto_checkout.core.upkeep.leader import NO_LEADER, ElectionState, Leader
 from crypto_checkout.services.leader.election import AlwaysLeader, LeaderElector, who_leads
 from crypto_checkout.services.leader.loops import RunningLoops
 from crypto_checkout.store.group_commit import TERM
+
+
+def leader(term: int) -> Leader:
+    return Leader("4242@shop-1#3fa9c1", datetime(2026, 12, 1, term, tzinfo=UTC), term)
+
+
+def term() -> int | None:
+    """Return the number of the term that the task carries."""
+    carried = TERM.get()
+    return None if carried is None else carried.term
+
+
+THIRD = leader(3)
 
 
 class Loops:
@@ -26,14 +41,14 @@ class Loops:
         await asyncio.create_task(self._run("second"))
 
     async def last(self) -> None:
-        self.done.append(("last", TERM.get()))
+        self.done.append(("last", term()))
 
     async def _run(self, name: str) -> None:
-        self.done.append((name, TERM.get()))
+        self.done.append((name, term()))
         try:
             await asyncio.Event().wait()
         finally:
-            self.done.append((f"{name} ends", TERM.get()))
+            self.done.append((f"{name} ends", term()))
 
 
 class Election:
@@ -78,7 +93,7 @@ def ended(term: int | None) -> list[tuple[str, int | None]]:
 
 
 async def test_they_begin_with_each_term_and_end_with_it() -> None:
-    answers = [NO_LEADER, ElectionState(3, None), ElectionState(3, None), NO_LEADER, ElectionState(5, None)]
+    answers = [NO_LEADER, ElectionState(3, THIRD), ElectionState(3, THIRD), NO_LEADER, ElectionState(5, leader(5))]
     loops, elector, election, _ = await after(answers)
     assert loops.done == [*begun(3), *lost(3), *begun(5)]
     assert who_leads(elector.state) == "this process"
@@ -90,14 +105,21 @@ async def test_they_begin_with_each_term_and_end_with_it() -> None:
 
 
 async def test_a_new_term_is_one_of_its_own_although_the_leader_is_the_same() -> None:
-    loops, elector, *_ = await after([ElectionState(3, None), ElectionState(4, None)])
+    loops, elector, *_ = await after([ElectionState(3, THIRD), ElectionState(4, leader(4))])
     assert loops.done == [*begun(3), *lost(3), *begun(4)]
+    await elector.end()
+
+
+async def test_a_term_of_a_restored_database_is_another_one_although_its_number_is_the_same() -> None:
+    again = replace(THIRD, since=THIRD.since + timedelta(minutes=1))
+    loops, elector, *_ = await after([ElectionState(3, THIRD), ElectionState(3, again)])
+    assert loops.done == [*begun(3), *lost(3), *begun(3)]
     await elector.end()
 
 
 @pytest.mark.parametrize("error", [DatabaseFailed("gone"), FatalError("an older server is there now")])
 async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_more(error: Exception) -> None:
-    loops, elector, _, pauses = await after([ElectionState(3, None), error, error])
+    loops, elector, _, pauses = await after([ElectionState(3, THIRD), error, error])
     assert loops.done == [*begun(3), *lost(3)]
     assert elector.state == NO_LEADER
     assert pauses == [1, 1, 1]
@@ -106,7 +128,7 @@ async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_m
 
 async def test_a_leader_that_is_asked_to_end_leaves_the_others_some_time() -> None:
     loops, elector, election, pauses = await after(
-        [ElectionState(3, None), ElectionState(3, None, is_asked_to_step_down=True)]
+        [ElectionState(3, THIRD), ElectionState(3, THIRD, is_asked_to_step_down=True)]
     )
     assert loops.done == [*begun(3), *ended(3)]
     assert election.steps_down == 1

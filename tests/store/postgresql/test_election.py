@@ -11,6 +11,7 @@ import pytest
 
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
+from crypto_checkout.core.upkeep.leader import Leader
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.group_commit import TERM
 from crypto_checkout.store.place import DatabaseServer
@@ -42,7 +43,7 @@ def until_leading(candidate: PostgresqlElection) -> int:
     return term
 
 
-def in_term(term: int | None, db: Database, work: Any) -> "asyncio.Task[Any]":
+def in_term(term: Leader | None, db: Database, work: Any) -> "asyncio.Task[Any]":
     context = copy_context()
     context.run(TERM.set, term)
     return asyncio.create_task(db.write(work), context=context)
@@ -67,17 +68,34 @@ def test_one_leads_until_it_steps_down_and_each_change_raises_the_term(
 async def test_what_an_earlier_leader_writes_has_no_effect_and_what_others_write_has(server: DatabaseServer) -> None:
     candidate = PostgresqlElection(server, system_clock)
     async with await Database.open(server, system_clock) as db:
+        leaders = []
         for term in (1, 2):
             assert await asyncio.to_thread(until_leading, candidate) == term
-            assert await in_term(term, db, take_index) == 2 * (term - 1)
+            leaders.append(candidate.turn().leader)
+            assert await in_term(leaders[-1], db, take_index) == 2 * (term - 1)
             assert await in_term(None, db, take_index) == 2 * term - 1
             await asyncio.to_thread(candidate.step_down)
-        writes = [in_term(each, db, take_index) for each in (1, 2, None, 1, 2)]
+        first, second = leaders
+        writes = [in_term(each, db, take_index) for each in (first, second, None, first, second)]
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
         assert [isinstance(each, LeaderChanged) for each in outcomes] == [True, False, False, True, False]
         assert sorted(each for each in outcomes if isinstance(each, int)) == [4, 5, 6]
         assert await db.write(take_index) == 7
         assert not db.faults.refused_lately
+
+
+async def test_a_leader_of_before_a_restore_is_refused_although_its_term_has_come_again(server: DatabaseServer) -> None:
+    candidate = PostgresqlElection(server, system_clock)
+    async with await Database.open(server, system_clock) as db:
+        assert await asyncio.to_thread(until_leading, candidate) == 1
+        before = candidate.turn().leader
+        await db.write(lambda unit: unit.run("UPDATE leader SET term = 0, process = NULL, since = NULL"))
+        assert candidate.turn().own_term is None
+        assert await asyncio.to_thread(until_leading, candidate) == 1
+        with pytest.raises(LeaderChanged):
+            await in_term(before, db, take_index)
+        assert await in_term(candidate.turn().leader, db, take_index) == 0
+        await asyncio.to_thread(candidate.step_down)
 
 
 def test_a_leader_whose_session_was_ended_notices_at_its_next_turn(pair: Pair, server: DatabaseServer) -> None:
