@@ -1,6 +1,5 @@
 """Open each mode: its wallet, its chains with their watchers, and its prices."""
 
-import asyncio
 import secrets
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +44,6 @@ from crypto_checkout.store.collect import deposits
 from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.ledger import cursors
-from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.sandbox import chain as sandbox_store
 
 # Skipping blocks without transactions loses nothing: after a restart, one block spans the time that they took.
@@ -98,17 +96,27 @@ class Modes:
     balance_sources: Mapping[int, BalanceSource]
     refunds: OpenRefunds
     network_costs: NetworkCosts
+    keeper: RecordKeeper
 
 
-async def open_modes(parts: Parts) -> Modes:
-    """Open the modes that are configured."""
-    records = await _records(parts)
+async def open_modes(parts: Parts, *, is_led: bool, is_current: bool) -> Modes:
+    """Open the modes that are configured.
+
+    `is_led` and `is_current` tell of a server's database how it is found (`wallet_start.apply_shared_records`).
+    """
+    records = await _records(parts, is_led=is_led, is_current=is_current)
     refunds = OpenRefunds(parts.db, parts.events, public_url=parts.config.server.public_url)
     live, test = await _live(parts, records, refunds), await _test(parts, records, refunds)
     configured = [mode for mode in (live, test) if mode is not None]
     payment_methods = PaymentMethodsByMode([mode.payment_methods for mode in configured])
     balance_sources = {chain_id: each for mode in configured for chain_id, each in mode.balance_sources.items()}
     network_costs = NetworkCosts(parts.db, payment_methods, balance_sources, {} if live is None else _data_fees(live))
+    in_use = [
+        (methods.wallet.wallet, methods.livemode)
+        for methods in (mode.payment_methods for mode in configured)
+        if isinstance(methods.wallet, Addresses)
+    ]
+    keeper = RecordKeeper(parts.db, records, in_use)
     return Modes(
         live,
         test,
@@ -116,7 +124,7 @@ async def open_modes(parts: Parts) -> Modes:
         watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
         loops=(
             network_costs.run,
-            *([RecordKeeper(parts.db, records).run] if parts.config.database.url else []),
+            *([keeper.run] if parts.config.database.url else []),
             *(loop for mode in configured for loop in mode.loops),
         ),
         leader_loops=tuple(loop for mode in configured for loop in mode.leader_loops),
@@ -124,6 +132,7 @@ async def open_modes(parts: Parts) -> Modes:
         balance_sources=balance_sources,
         refunds=refunds,
         network_costs=network_costs,
+        keeper=keeper,
     )
 
 
@@ -257,7 +266,7 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
     )
 
 
-async def _records(parts: Parts) -> Records:
+async def _records(parts: Parts, *, is_led: bool, is_current: bool) -> Records:
     """Take up the records of given-out addresses beside the database."""
     skip = Skip(parts.clock(), secrets.randbelow)
     folder = parts.config.database.path.resolve().parent
@@ -266,17 +275,11 @@ async def _records(parts: Parts) -> Records:
     if isinstance(database, Path):
         records = await wallet_start.apply_records(parts.db, folder, skip, new_life)
     else:
-        is_led = await asyncio.to_thread(_is_led, database)
-        records = await wallet_start.apply_shared_records(parts.db, folder, skip, new_life, is_led=is_led)
+        records = await wallet_start.apply_shared_records(
+            parts.db, folder, skip, new_life, is_led=is_led, is_current=is_current
+        )
     parts.stack.callback(records.given_out.close)
     return records
-
-
-def _is_led(database: DatabaseServer) -> bool:
-    """Tell whether another process leads on a server's database."""
-    from crypto_checkout.store.postgresql.election import processes
-
-    return processes(database)[0] is not None
 
 
 async def _wallet(parts: Parts, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:

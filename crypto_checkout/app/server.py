@@ -22,6 +22,7 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.upkeep.leader import ElectionState
+from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.status import Tokens
@@ -104,8 +105,11 @@ async def open_server(
         outbox = Outbox(db.signals.make("deliveries are due", lambda livemode: signals[livemode].set()))
         parts = Parts(config, stack, db, outbox, clock, issuer(config, wake_mail))
         guard = RestoreGuard(db, db.path.parent, outbox)
-        await guard.apply()
-        modes = await open_modes(parts)
+        outbox.on(EventType.API_KEY_REVOKED, db.signals.make("a key was revoked", guard.record_revoked))
+        is_led = isinstance(database, Path) or await asyncio.to_thread(_is_led, database)
+        is_current = await guard.apply(is_led=is_led)
+        modes = await open_modes(parts, is_led=is_led, is_current=is_current)
+        _keep_safe(db, guard, modes)
         watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
         report = LeaderReport(db, modes.watchers, _findings(modes), clock)
         issues = alerts.issues(parts, modes, watching, report.findings)
@@ -147,6 +151,20 @@ async def open_server(
         yield RunningServer(
             site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner, lambda: elector.state
         )
+
+
+def _is_led(database: DatabaseServer) -> bool:
+    """Tell whether another process leads on a server's database."""
+    from crypto_checkout.store.postgresql.election import processes
+
+    return processes(database)[0] is not None
+
+
+def _keep_safe(db: Database, guard: RestoreGuard, modes: Modes) -> None:
+    """Have nothing given out twice on a server's database that was restored under this process, or failed over."""
+    db.before_writing(
+        lambda unit, is_failover: modes.keeper.before_writing(unit, lacks_some=guard.before_writing(unit, is_failover))
+    )
 
 
 def _remove_leftovers(path: Path) -> None:

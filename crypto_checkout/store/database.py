@@ -60,6 +60,9 @@ class Engine(Protocol):
     def processes(self) -> int:
         """Return the number of processes that serve this database, this one included."""
 
+    def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
+        """Run a unit first in another life of the server, as `Database.before_writing` says."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -171,6 +174,13 @@ class Database:
             if self._version_of_turn is not None:
                 asyncio.get_running_loop().call_soon(self._end_turn, context=_NO_CONTEXT)
         return self._version_of_turn
+
+    def before_writing(self, work: Callable[[WriteUnit, bool], None]) -> None:
+        """Have a unit run before anything is written after the server was restarted, restored, or failed over to.
+
+        It is told whether another server has become the primary, and registers no callbacks. Never for a file.
+        """
+        self._engine.before_writing(work, self._clock)
 
     def processes(self) -> int:
         """Return the number of processes that serve this database, this one included; always 1 for a file."""

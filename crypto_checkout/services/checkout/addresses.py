@@ -16,7 +16,7 @@ log = get_logger("wallets")
 AHEAD = 64
 _RESTORED = (
     "the database was restored to an earlier state under this running server: addresses that were given out since are "
-    "passed over. Start every process again, so that they are watched"
+    "passed over"
 )
 
 
@@ -50,6 +50,11 @@ class Addresses:
     def wallet_id(self) -> str:
         """The wallet's name in the database."""
         return self._wallet_id
+
+    @property
+    def wallet(self) -> Wallet:
+        """The wallet itself, to derive addresses without giving them out."""
+        return self._wallet
 
     @property
     def branch(self) -> str | None:

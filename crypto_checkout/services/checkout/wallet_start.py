@@ -11,8 +11,8 @@ its own start. What tells that the database was restored to an earlier state is 
 seen stored before.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crypto_checkout.log import get_logger
@@ -23,7 +23,7 @@ from crypto_checkout.services.loops import every
 from crypto_checkout.store.checkout import paths, sessions, unassigned, wallets
 from crypto_checkout.store.data_folder import given_out, life
 from crypto_checkout.store.data_folder.given_out import GivenOut, GivenOutNote
-from crypto_checkout.store.data_folder.skipping import Skip
+from crypto_checkout.store.data_folder.skipping import LEAST_SKIPPED, Skip
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.webhooks import events
 
@@ -38,6 +38,10 @@ _COPIED = (
 _RESTORED = (
     "this data folder doesn't know how far addresses of this database were given out, or the database was restored to "
     "an earlier state: addresses are passed over. Keep the data folder of each process"
+)
+_PASSED = (
+    "the database lacks addresses that were given out: it was restored to an earlier state, or a failover lost the "
+    "last moment. They are passed over and watched"
 )
 _FOLLOW_EVERY_SECONDS = 1.0
 
@@ -72,14 +76,24 @@ async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -
     return _begun(GivenOut(folder, start.life), start, notes, _COPIED)
 
 
-async def apply_shared_records(db: Database, folder: Path, skip: Skip, new_life: str, *, is_led: bool) -> Records:
-    """Do so for a database on a server; `is_led` tells whether another process leads there already."""
-    notes = given_out.notes(folder)
+async def apply_shared_records(
+    db: Database, folder: Path, skip: Skip, new_life: str, *, is_led: bool, is_current: bool = True
+) -> Records:
+    """Do so for a database on a server; `is_led` tells whether another process leads there already.
+
+    `is_current` is False for a folder that others have used the database without (`services.upkeep.restore_guard`).
+    """
+    notes = given_out.notes(folder) if is_current else _without_life(given_out.notes(folder))
     start = await db.write(lambda unit: _apply_shared(unit, notes, skip, new_life, is_led=is_led))
     records = GivenOut(folder, start.life)
     for wallet_id, index in start.next_indexes.items():
         records.see(wallet_id, index)
     return _begun(records, start, notes, _RESTORED)
+
+
+def _without_life(notes: Mapping[str, GivenOutNote]) -> Mapping[str, GivenOutNote]:
+    """Return notes that tell how far addresses were given out at least, and no more."""
+    return {wallet_id: replace(note, life=None) for wallet_id, note in notes.items()}
 
 
 def _begun(records: GivenOut, start: _Start, notes: Mapping[str, GivenOutNote], warning: str) -> Records:
@@ -135,20 +149,56 @@ async def _fill_paths(db: Database, wallet: Wallet) -> None:
 
 
 class RecordKeeper:
-    """The loop of each process on a server's database that notes in its own folder what any of them gave out."""
+    """The loop of each process on a server's database that notes in its own folder what any of them gave out.
 
-    def __init__(self, db: Database, records: Records) -> None:
+    Where the database has a lower index than was given out, because it was restored under the running server or a
+    failover lost the last moment, it moves that up again. `wallets` are those that give addresses out now, each with
+    its mode.
+    """
+
+    def __init__(self, db: Database, records: Records, in_use: Sequence[tuple[Wallet, bool]] = ()) -> None:
         self._db = db
         self._given_out = records.given_out
+        self._in_use = in_use
+        self._has_passed = False
 
     async def run(self) -> None:
         """Note it every second, until cancelled."""
         await every(_FOLLOW_EVERY_SECONDS, self.turn, log=log, failure="given-out addresses could not be noted")
 
     async def turn(self) -> None:
-        """Note the next index of each wallet as it is stored now."""
-        for wallet_id, index in (await self._db.read(wallets.next_indexes, quick=True)).items():
+        """Note the next index of each wallet as it is stored now, and put right one that is too low."""
+        stored = await self._db.read(wallets.next_indexes, quick=True)
+        if any(self._given_out.is_stored(wallet_id, index) for wallet_id, index in stored.items()):
+            await self._db.write(self._pass_given_out)
+            log.critical(_PASSED)
+            return
+        for wallet_id, index in stored.items():
             self._given_out.see(wallet_id, index)
+        if self._has_passed:
+            self._has_passed = False
+            for wallet, livemode in self._in_use:
+                await unassigned_addresses.record(self._db, wallet, livemode=livemode)
+
+    def before_writing(self, unit: WriteUnit, *, lacks_some: bool) -> None:
+        """Pass over what this process gave out, in another life of the server; every address noted counts as stored.
+
+        `lacks_some` tells that the database may lack what others gave out in the last second, too: more are passed.
+        """
+        for wallet_id in self._given_out.take_as_stored():
+            if lacks_some:
+                index = max(wallets.next_index(unit, wallet_id), self._given_out.stored(wallet_id))
+                wallets.move_past(unit, wallet_id, index + LEAST_SKIPPED - 1)
+                self._has_passed = True
+        self._pass_given_out(unit)
+
+    def _pass_given_out(self, unit: WriteUnit) -> None:
+        for wallet_id, index in wallets.next_indexes(unit).items():
+            given_out = self._given_out.stored(wallet_id)
+            if index < given_out:
+                wallets.move_past(unit, wallet_id, given_out - 1)
+                self._has_passed = True
+                log.warning("addresses are passed over", wallet=wallet_id, addresses=given_out - index, index=given_out)
 
 
 def _apply_shared(

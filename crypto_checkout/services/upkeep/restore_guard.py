@@ -24,6 +24,11 @@ log = get_logger("database")
 
 _EVERY_SECONDS = 1.0
 _REFUSED = "what a restore may not undo could not be recorded"
+_IN_DOUBT = (
+    "other processes have used this database since this one ran last, and none of them leads now: this data folder "
+    "can't tell whether the database was restored to an earlier state. So addresses are passed over, and all logins to "
+    "the dashboard have ended. Start a process first that ran until the end"
+)
 
 
 class RestoreGuard:
@@ -38,23 +43,55 @@ class RestoreGuard:
         self._version: int | None = None
         self._refusals = RepeatedLine()
 
-    async def apply(self) -> None:
-        """Make a database safe that was restored to an earlier state, before it is served. Repeating is safe."""
+    async def apply(self, *, is_led: bool = True) -> bool:
+        """Make a database safe that was restored to an earlier state, before it is served. Repeating is safe.
+
+        `is_led` tells whether another process leads there, which has made sure of it. Where none does, and others have
+        used the database since this folder's records were kept, it may have been restored, and is made safe as well.
+        Return False then: nobody knows how far addresses were given out.
+        """
         self._revoked = await asyncio.to_thread(records.revoked_keys, self._folder)
         self._numbers = await asyncio.to_thread(records.last_numbers, self._folder)
-        await self._make_safe()
+        known, now = self._numbers, await self._db.read(store.last_numbers)
+        has_missed = not is_led and known is not None and now is not None and known.has_missed_some(now)
+        await self._make_safe(in_doubt=has_missed)
+        return not has_missed
 
-    async def _make_safe(self) -> None:
+    def before_writing(self, unit: WriteUnit, is_failover: bool) -> bool:
+        """Make a database safe that the server's restart has restored, or its failover may have left a moment behind.
+
+        Return whether it was: it may lack what others have written in the last second.
+        """
+        known, now = self._numbers, store.last_numbers(unit)
+        if known is None or now is None:
+            return False
+        if known.are_lost_in(now):
+            self._say_restored(store.make_safe(unit, known, now))
+            return True
+        if is_failover and now.since == known.since:  # else another process has done it
+            store.pass_numbers_over(unit, known, now)
+            return True
+        return False
+
+    def record_revoked(self, key_id: str) -> None:
+        """Record the revocation of a key at once."""
+        if key_id not in self._revoked:
+            try:
+                records.add_revoked_keys(self._folder, {key_id})
+            except OSError as error:
+                log.warning(_REFUSED, error=str(error), times=1)  # the next turn tries again
+            else:
+                self._revoked |= {key_id}
+
+    async def _make_safe(self, *, in_doubt: bool = False) -> None:
         again, now = await self._db.read(self._compared)
         known = self._numbers
-        if known is not None and now is not None and known.are_lost_in(now):
+        if known is not None and now is not None and (in_doubt or known.are_lost_in(now)):
             ended = await self._db.write(lambda unit: store.make_safe(unit, known, now))
-            log.critical(
-                "the database was restored to an earlier state: all logins to the dashboard have ended. Its password, "
-                "second factor, webhook endpoints and their secrets are those of then: change what you have changed "
-                "since. API keys made since are gone",
-                logins=ended,
-            )
+            if in_doubt:
+                log.critical(_IN_DOUBT, logins=ended)
+            else:
+                self._say_restored(ended)
         if again:
             await self._db.write(lambda unit: self._revoke(unit, again))
             log.critical(
@@ -62,6 +99,14 @@ class RestoreGuard:
                 "an earlier state",
                 keys=again,
             )
+
+    def _say_restored(self, logins: int) -> None:
+        log.critical(
+            "the database was restored to an earlier state: all logins to the dashboard have ended. Its password, "
+            "second factor, webhook endpoints and their secrets are those of then: change what you have changed "
+            "since. API keys made since are gone",
+            logins=logins,
+        )
 
     async def run(self) -> None:
         """Record it within a second, and at the end, until cancelled."""

@@ -24,6 +24,14 @@ class Outbox:
 
     def __init__(self, wake: Callable[[bool], None] = _no_wake) -> None:
         self.wake = wake
+        self._listeners: dict[EventType, Callable[[str], None]] = {}
+
+    def on(self, event_type: EventType, listener: Callable[[str], None]) -> None:
+        """Have a function called after the commit of each event of a type, with the id of what it is about.
+
+        Whoever made the change gets its answer after that.
+        """
+        self._listeners[event_type] = listener
 
     def record(
         self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any], text: str | None = None
@@ -43,6 +51,8 @@ class Outbox:
         else:
             store.put(unit, event, resource["id"], body)
         unit.after_commit(_counter(event_type, event.livemode))
+        if event_type in self._listeners:
+            unit.after_commit(self._listeners[event_type], resource["id"])
 
 
 @cache

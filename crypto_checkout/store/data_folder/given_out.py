@@ -10,7 +10,7 @@ file also has the next index that was seen stored: a database whose own is lower
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,16 @@ class GivenOut:
     def is_stored(self, wallet_id: str, index: int) -> bool:
         """Tell whether an index was seen to be given out by whichever process, in an index that was stored."""
         return index < self._stored.get(wallet_id, 0)
+
+    def stored(self, wallet_id: str) -> int:
+        """Return the next index of a wallet as it was seen stored, 0 if it wasn't."""
+        return self._stored.get(wallet_id, 0)
+
+    def take_as_stored(self) -> Sequence[str]:
+        """Take every index that was noted as stored; return the wallets. It may be, in a database that was replaced."""
+        for wallet_id, next_index in list(self._next.items()):
+            self.see(wallet_id, next_index)
+        return [*self._next]
 
     def see(self, wallet_id: str, next_index: int) -> None:
         """Note the next index as it is stored, whichever process moved it. It isn't synced to disk, as in `note`."""

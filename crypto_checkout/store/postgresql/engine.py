@@ -17,7 +17,7 @@ from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.postgresql.peers import Peers
 from crypto_checkout.store.postgresql.reading import QuickRead, QuickReads, read
 from crypto_checkout.store.postgresql.session import ServingSession, open_connection
-from crypto_checkout.store.units import ReadUnit
+from crypto_checkout.store.units import ReadUnit, WriteUnit
 
 T = TypeVar("T")
 
@@ -86,7 +86,8 @@ class PostgresqlEngine:
     """Sessions on a server, whose database must be migrated."""
 
     def __init__(self, server: DatabaseServer, receive: Callable[[str], None], *, serves: bool) -> None:
-        writer = ServingSession(server).open if serves else partial(open_connection, server, "writer", writes=True)
+        self._serving = ServingSession(server)
+        writer = self._serving.open if serves else partial(open_connection, server, "writer", writes=True)
         self._writer = _Worker(writer, "writer")
         self._readers = [
             _Worker(partial(open_connection, server, "reader", writes=False), f"reader {number}")
@@ -160,6 +161,10 @@ class PostgresqlEngine:
     def processes(self) -> int:
         """Return the number of processes that serve the database, this one included."""
         return 1 if self._peers is None else self._peers.processes
+
+    def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
+        """Run a unit before anything is written in another life of the server."""
+        self._serving.before_writing = lambda connection, is_failover: work(WriteUnit(connection, clock()), is_failover)
 
     async def close(self) -> None:
         """Close the sessions."""

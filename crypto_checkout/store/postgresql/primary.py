@@ -49,17 +49,22 @@ def options(url: str) -> dict[str, Any]:
     return {} if chosen else {"target_session_attrs": "read-write"}
 
 
+def timeline(session: "psycopg.Connection[Any]") -> tuple[str, int]:
+    """Return the number that a primary's data shares with its standby's, and how often they have failed over."""
+    row = session.execute(_TIMELINE).fetchone()
+    assert row is not None
+    return row[0], int(row[1] or "0", 16)
+
+
 def refuse_earlier(server: DatabaseServer, session: "psycopg.Connection[Any]") -> None:
     """Raise DatabaseFailed if this process has already been with a later primary of the same data.
 
     It remembers that as long as it runs.
     """
-    row = session.execute(_TIMELINE).fetchone()
-    assert row is not None
-    system, timeline = row[0], int(row[1] or "0", 16)
+    system, present = timeline(session)
     with _newest_alone:
-        newest = _newest[system] = max(timeline, _newest.get(system, 0))
-    if timeline < newest:
+        newest = _newest[system] = max(present, _newest.get(system, 0))
+    if present < newest:
         raise DatabaseFailed(
             f"the database failed: {session.info.host}:{session.info.port} of {server} was the primary before a "
             "failover, and takes writes again. Stop it: what is stored there is lost to the others."

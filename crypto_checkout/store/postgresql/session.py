@@ -5,7 +5,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -201,13 +201,21 @@ def _status_by_event(session: "psycopg.Connection[Any]", event_id: str | None) -
     return "aborted" if row is None else "committed"
 
 
+BeforeWriting = Callable[[PostgresqlConnection, bool], None]
+"""Writes in a transaction, and is told whether another server has become the primary."""
+
+
 class ServingSession:
     """Opens the writing session of a process that serves, again whenever it was lost."""
 
     def __init__(self, server: DatabaseServer) -> None:
         self._server = server
+        self.before_writing: BeforeWriting | None = None
+        """Runs before anything is written in another life of the server: after a restart, a restore or a failover."""
         self._earlier: tuple[int, str] | None = None
         self._schema: int | None = None
+        self._life: str | None = None
+        self._timeline: tuple[str, int] | None = None
 
     def open(self) -> PostgresqlConnection:
         """Open it, under a lock that keeps others from changing the tables.
@@ -224,7 +232,18 @@ class ServingSession:
                     f"The tables of {self._server} are being changed. Start again when that is done."
                 ) from error
             self._refuse_changed(session)
-        return _connection(self._server, session, writes=True)
+            life, timeline = primary.life(session), primary.timeline(session)
+        connection = _connection(self._server, session, writes=True)
+        if self.before_writing is not None and life != self._life:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                self.before_writing(connection, timeline != self._timeline)
+                connection.execute("COMMIT")
+            except BaseException:  # passed on  # a loop's boundary
+                connection.close()
+                raise
+        self._life, self._timeline = life, timeline
+        return connection
 
     def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:
         """Raise FatalError if the tables were changed, or the database moved, while nothing kept others from it."""

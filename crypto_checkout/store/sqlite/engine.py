@@ -12,7 +12,7 @@ import aiosqlite
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.group_commit import BUSY_TIMEOUT_MS, Group, QueuedUnit, StepLimit, belongs_on_a_thread
-from crypto_checkout.store.units import ReadUnit, call
+from crypto_checkout.store.units import ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 
@@ -84,6 +84,9 @@ class SqliteEngine:
             except sqlite3.Error as error:
                 raise as_failure(error) from error
             return cls(writer, readers, quick_reader, connections.pop_all())
+
+    def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
+        """Run nothing: a file isn't replaced under the process that serves it."""
 
     def begin(self, group: Group) -> Sequence[QueuedUnit[Any]]:
         """Run quick units on the event loop, up to the commit; return those that would keep it too long together."""

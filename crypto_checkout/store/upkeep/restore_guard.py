@@ -1,7 +1,9 @@
 """The numbers that a database has come to, and the safety of one that was restored to an earlier state."""
 
+import json
 from collections.abc import Collection
 
+from crypto_checkout.core import moments
 from crypto_checkout.store.data_folder import life
 from crypto_checkout.store.data_folder.restore_guard import LastNumbers
 from crypto_checkout.store.database import ReadUnit, WriteUnit
@@ -19,12 +21,16 @@ def last_numbers(unit: ReadUnit) -> LastNumbers | None:
             id,
             since,
             COALESCE((SELECT MAX(seq) FROM events), 0) AS events,
-            COALESCE((SELECT MAX(seq) FROM audit), 0) AS audit
+            COALESCE((SELECT MAX(seq) FROM audit), 0) AS audit,
+            (SELECT seen FROM leader) AS report
         FROM database_life
         WHERE only_row = 1
         """
     )
-    return None if row is None else LastNumbers(row["id"], row["since"], row["events"], row["audit"])
+    if row is None:
+        return None
+    sign = moments.from_optional_text(json.loads(row["report"]).get("at"))
+    return LastNumbers(row["id"], row["since"], row["events"], row["audit"], sign)
 
 
 def revoked_keys(unit: ReadUnit) -> frozenset[str]:
@@ -45,7 +51,12 @@ def make_safe(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> int:
     beginning, by which other processes see that this was done. The term of a leader from before is over, because it
     knows the chains as of later.
     """
-    unit.run("UPDATE sqlite_sequence SET seq = seq + :gap", {"gap": max(0, known.events - now.events) + _GAP})
-    life.begin(unit, now.life)
+    pass_numbers_over(unit, known, now)
     leader.end_term(unit)
     return logins.end_all(unit)
+
+
+def pass_numbers_over(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> None:
+    """Let no number be given again of those that a database may have lost."""
+    unit.run("UPDATE sqlite_sequence SET seq = seq + :gap", {"gap": max(0, known.events - now.events) + _GAP})
+    life.begin(unit, now.life)

@@ -132,3 +132,49 @@ async def test_a_running_process_gives_nothing_out_again_after_the_database_went
         with pytest.raises(AddressGivenOut):
             first.address(3)
         assert await give_out(db, first, 2) == [10, 11]
+
+
+async def test_an_index_that_went_back_is_moved_up_again_for_processes_that_know_of_nothing(
+    db: Database, tmp_path: Path
+) -> None:
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
+        await give_out(db, first, 10)
+        keeper = RecordKeeper(db, records, [(KEY, False)])
+        await keeper.turn()
+        await restore(db, 3)
+        await keeper.turn()
+        assert await next_index(db) == 10
+        await keeper.turn()
+        rows = await db.read(lambda unit: unit.all("SELECT derivation_index FROM unassigned_addresses"))
+        assert [row[0] for row in rows] == [*range(10)], "no session has them here, so they are watched"
+        async with process(db, tmp_path / "two", is_led=True) as (_, second):
+            assert await give_out(db, second, 1) == [10]
+
+
+@pytest.mark.parametrize("lacks_some", [False, True])
+async def test_what_was_given_out_in_the_last_moment_is_not_given_out_again_in_another_life_of_the_server(
+    db: Database, tmp_path: Path, *, lacks_some: bool
+) -> None:
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
+        await give_out(db, first, 5)
+        keeper = RecordKeeper(db, records)
+        await keeper.turn()
+        await give_out(db, first, 3)
+        await restore(db, 6)
+        await db.write(lambda unit: keeper.before_writing(unit, lacks_some=lacks_some))
+        assert await give_out(db, first, 1) == [8 + (LEAST_SKIPPED if lacks_some else 0)]
+
+
+async def test_a_folder_that_others_went_on_without_passes_many_over_where_nobody_leads(
+    db: Database, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        async with process(db, tmp_path / name, is_led=name == "two") as (_, addresses):
+            await give_out(db, addresses, 4)
+    skip = Skip(now(), lambda _: 0)
+    for is_current, expected in ((True, 8), (False, 8 + LEAST_SKIPPED)):
+        records = await wallet_start.apply_shared_records(
+            db, tmp_path / "one", skip, "", is_led=False, is_current=is_current
+        )
+        records.given_out.close()
+        assert await next_index(db) == expected

@@ -1,16 +1,24 @@
 """A database that is restored to an earlier state under a running server, as a PostgreSQL server's can be."""
 
+import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from crypto_checkout.core import moments
+from crypto_checkout.core.owner.api_key import Scope
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.services.owner import api_keys
 from crypto_checkout.services.upkeep.restore_guard import RestoreGuard
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.data_folder import life, restore_guard
+from crypto_checkout.store.data_folder.restore_guard import LastNumbers
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.upkeep import leader
+from crypto_checkout.store.upkeep import restore_guard as store
 from tests.support import server
 
 EVENT = """
@@ -84,3 +92,89 @@ async def test_a_trail_whose_newest_entries_were_forgotten_ends_no_login(db: Dat
     noted = restore_guard.last_numbers(tmp_path)
     assert noted is not None
     assert noted.audit == 1
+
+
+async def numbers_of(db: Database) -> LastNumbers:
+    numbers = await db.read(store.last_numbers)
+    assert numbers is not None
+    return numbers
+
+
+def report(unit: WriteUnit, at: datetime) -> None:
+    """Store a sign of life of a leader."""
+    leader.publish(unit, json.dumps({"at": moments.to_text(at)}))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_led", "is_current"),
+    [(0, False, True), (1, False, True), (60, True, True), (60, False, False), (-60, False, True)],
+)
+async def test_a_folder_that_others_went_on_without_does_not_vouch_for_a_database_that_nobody_leads(
+    db: Database, tmp_path: Path, minutes: int, *, is_led: bool, is_current: bool
+) -> None:
+    """It was down for long, and the database may have been restored to some moment since."""
+    last = datetime(2026, 12, 1, 12, tzinfo=UTC)
+    guard = RestoreGuard(db, tmp_path, Outbox())
+    await db.write(lambda unit: report(unit, last))
+    await guard.turn()
+    await db.write(lambda unit: report(unit, last + timedelta(minutes=minutes)))
+    await db.write(log_in)
+    before = await numbers_of(db)
+    assert await RestoreGuard(db, tmp_path, Outbox()).apply(is_led=is_led) is is_current
+    is_restored = minutes < 0
+    assert await db.read(logins) == (1 if is_current and not is_restored else 0)
+    assert ((await numbers_of(db)).since > before.since) is (is_restored or not is_current)
+    assert await RestoreGuard(db, tmp_path, Outbox()).apply(is_led=True) is True
+
+
+async def test_a_restored_database_ends_the_term_of_the_leader_that_knows_it_as_of_later(
+    db: Database, tmp_path: Path
+) -> None:
+    def lead(unit: WriteUnit) -> None:
+        unit.run("UPDATE leader SET term = 3, process = 'shop-1', since = :since", {"since": unit.now_text})
+
+    guard = RestoreGuard(db, tmp_path, Outbox())
+    await guard.apply()
+    for _ in range(5):
+        await db.write(record)
+    await db.write(lead)
+    await guard.turn()
+    await db.write(lambda unit: unit.run("DELETE FROM events WHERE seq > 2"))
+    await guard.turn()
+    row = await db.read(lambda unit: unit.one("SELECT term, since FROM leader"))
+    assert row is not None
+    assert (row["term"], row["since"]) == (4, None)
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+async def test_no_number_comes_again_after_a_failover_which_one_process_sees_to(
+    db: Database, tmp_path: Path, lost: int
+) -> None:
+    guards = [RestoreGuard(db, tmp_path / name, Outbox()) for name in ("one", "two")]
+    for name, guard in zip(("one", "two"), guards, strict=True):
+        (tmp_path / name).mkdir()
+        await guard.apply()
+    last = [await db.write(record) for _ in range(5)][-1]
+    await db.write(log_in)
+    for guard in guards:
+        await guard.turn()
+    await db.write(lambda unit: unit.run("DELETE FROM events WHERE seq > :last", {"last": last - lost}))
+    first, second = guards
+    assert not await db.write(lambda unit: first.before_writing(unit, is_failover=False)) or lost
+    after_first = await db.write(lambda unit: first.before_writing(unit, is_failover=True))
+    assert after_first is (lost == 0), "the second time nothing is left to do"
+    assert not await db.write(lambda unit: second.before_writing(unit, is_failover=True))
+    assert await db.write(record) > last + 1_000
+    assert await db.read(logins) == (0 if lost else 1)
+
+
+async def test_a_revocation_is_on_record_before_it_is_answered(db: Database, tmp_path: Path) -> None:
+    outbox = Outbox()
+    guard = RestoreGuard(db, tmp_path, outbox)
+    await guard.apply()
+    outbox.on(EventType.API_KEY_REVOKED, guard.record_revoked)
+    key, _ = await db.write(lambda unit: api_keys.create(unit, outbox, livemode=False, name="", scopes=list(Scope)))
+    await db.write(lambda unit: api_keys.revoke(unit, outbox, key.id))
+    assert restore_guard.revoked_keys(tmp_path) == {key.id}
+    await guard.turn()
+    assert (tmp_path / "revoked-keys").read_text("ascii").split() == [key.id], "once"
