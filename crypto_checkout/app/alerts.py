@@ -17,6 +17,7 @@ from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.notifier import Notifier
+from crypto_checkout.services.alerts.outage import OutageAlert
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.leader.loops import Loop
 from crypto_checkout.services.leader.report import Findings
@@ -56,6 +57,17 @@ def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:
         shop=shop(parts.config),
         clock=parts.clock,
     )
+
+
+def outage_loops(parts: Parts, sender: AttemptSender) -> Sequence[Loop]:
+    """Wire the loop that tells of an outage of a server's database; on a file the notifier does."""
+    if not parts.config.database.url:
+        return ()
+    from crypto_checkout.store.postgresql.session import PROCESS
+
+    readiness = Readiness(parts.db, (), parts.clock)
+    channels_of_alerts = channels(parts.config, sender, parts.clock)
+    return (OutageAlert(readiness, channels_of_alerts, shop(parts.config), parts.clock, process=PROCESS).run,)
 
 
 def alert_test(config: Config, sender: AttemptSender, clock: Clock) -> AlertTest:

@@ -133,6 +133,7 @@ async def open_server(
             watching.updates.run,
             loop_watch.run,
             guard.run,
+            *alerts.outage_loops(parts, sender),
             *modes.loops,
         ]
         token = stack.enter_context(server_notes.published_doctor_token(config.database.path.resolve().parent))
