@@ -18,6 +18,7 @@ from crypto_checkout.cli.support.setup import (
     require_database,
     shown_place,
     this_program,
+    warn_of_seen_password,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def copy(options: Options, *, to: str | None, to_url_file: Path | None) -> None:
     The server must be stopped. A copy that was interrupted goes on where it ended, if the same command is given again.
     Afterwards name the new place in the configuration, and start the server; it doesn't start on the old one.
     """
+    warn_of_seen_password("to", to, f"Better: --to-url-file, ${_TO}, or leave it out, for $PGPASSWORD or ~/.pgpass.")
     config = load_config(options)
     target = _target(config, to, to_url_file)
     require_database(config)

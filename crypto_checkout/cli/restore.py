@@ -17,6 +17,7 @@ from crypto_checkout.cli.support.setup import (
     or_fail,
     require_file,
     this_program,
+    warn_of_seen_password,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def restore(
 
     if (backup is None) == (replica is None):
         raise click.UsageError("Name either a backup, or the replica: --from-replica SOURCE.")
+    warn_of_seen_password("replica", replica, "Better: Litestream's configuration file as SOURCE, or a key of SSH.")
     config = _config_of_a_file(options)
     wallets, database = names(config), config.database.path.resolve()
     file = None if backup is None else _named(config, backup)

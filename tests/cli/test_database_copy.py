@@ -131,3 +131,20 @@ def test_a_place_that_can_not_be_is_told_with_what_to_do(shop: Path, arguments: 
     assert refused.returncode in {1, 2}
     assert words in refused.stderr
     assert "hush" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("to", "is_warned"),
+    [
+        ("postgresql://shop:hush@127.0.0.1:1/shop", True),
+        ("postgresql://shop@127.0.0.1:1/shop?password=hush", True),
+        ("postgresql://shop@127.0.0.1:1/shop?sslmode=disable", False),
+    ],
+)
+def test_a_password_on_the_command_line_is_warned_of(shop: Path, to: str, *, is_warned: bool) -> None:
+    (shop / "checkout.toml").write_text("", "utf-8")
+    done = command(shop, "database", "copy", "--to", to)
+    assert done.returncode == 1
+    assert ("can read the password in this command" in done.stderr) is is_warned
+    assert "hush" not in done.stderr
+    assert "can read the password" not in command(shop, "database", "copy", environ={"CHECKOUT_COPY_TO": to}).stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql.session import connect
 from tests.support.postgresql import PostgresqlServer
@@ -89,3 +90,17 @@ def test_a_file_that_names_another_database_or_none_is_for_the_next_start(
     assert found() == "shop"
     file.unlink()
     assert found() == "shop"
+
+
+@pytest.mark.parametrize("way", ["PGPASSWORD", "PGPASSFILE"])
+def test_the_password_may_be_where_libpq_looks_for_it(
+    database: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    file = tmp_path / "pgpass"
+    file.write_text("*:*:*:checkout:first\n", "utf-8")
+    file.chmod(0o600)
+    server = DatabaseServer(f"postgresql://checkout@/shop?host={database.folder}", tmp_path)
+    with pytest.raises(DatabaseFailed):
+        connect(server, "test")
+    monkeypatch.setenv(way, "first" if way == "PGPASSWORD" else str(file))
+    connect(server, "test").close()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import sqlite3
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INVALID_CONFIGURATION = 2
+
+_PASSWORD = re.compile(r"^[a-z0-9+.-]+://([^/?#@:]*:[^/?#@]+@|.*[?&](password|secret[a-z-]*)=)", re.IGNORECASE)
+"""A URL with a password of its user, or with one among its parameters."""
 
 
 def load_config(options: Options, *, root_may: bool = False) -> "Config":
@@ -212,6 +216,15 @@ def this_program() -> str:
     with contextlib.suppress(ValueError):
         path = path.absolute().relative_to(Path.cwd())
     return shlex.quote(str(path) if len(path.parts) > 1 else f"./{path}")
+
+
+def warn_of_seen_password(parameter: str, url: str | None, instead: str) -> None:
+    """Warn where a URL on the command line has a password: every user of the machine sees it there, with `ps`."""
+    from click.core import ParameterSource
+
+    source = click.get_current_context().get_parameter_source(parameter)
+    if source is ParameterSource.COMMANDLINE and url and _PASSWORD.search(url):
+        click.echo(f"Every user of this machine can read the password in this command (ps). {instead}", err=True)
 
 
 def fail(sentence: str) -> NoReturn:
