@@ -105,11 +105,7 @@ async def open_server(
         outbox = Outbox(db.signals.make("deliveries are due", lambda livemode: signals[livemode].set()))
         parts = Parts(config, stack, db, outbox, clock, issuer(config, wake_mail))
         guard = RestoreGuard(db, db.path.parent, outbox)
-        outbox.on(EventType.API_KEY_REVOKED, db.signals.make("a key was revoked", guard.record_revoked))
-        is_led = isinstance(database, Path) or await asyncio.to_thread(_is_led, database)
-        is_current = await guard.apply(is_led=is_led)
-        modes = await open_modes(parts, is_led=is_led, is_current=is_current)
-        _keep_safe(db, guard, modes)
+        modes = await _open_safely(parts, guard, database)
         watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
         report = LeaderReport(db, modes.watchers, _findings(modes), clock)
         issues = alerts.issues(parts, modes, watching, report.findings)
@@ -161,11 +157,19 @@ def _is_led(database: DatabaseServer) -> bool:
     return processes(database)[0] is not None
 
 
-def _keep_safe(db: Database, guard: RestoreGuard, modes: Modes) -> None:
-    """Have nothing given out twice on a server's database that was restored under this process, or failed over."""
-    db.before_writing(
+async def _open_safely(parts: Parts, guard: RestoreGuard, database: Path | DatabaseServer) -> Modes:
+    """Open the modes, and have nothing given out twice of a database that was restored or has failed over.
+
+    A server's may be so under this process too.
+    """
+    parts.events.on(EventType.API_KEY_REVOKED, parts.db.signals.make("a key was revoked", guard.record_revoked))
+    is_led = isinstance(database, Path) or await asyncio.to_thread(_is_led, database)
+    is_current = await guard.apply(is_led=is_led)
+    modes = await open_modes(parts, is_led=is_led, is_current=is_current)
+    parts.db.before_writing(
         lambda unit, is_failover: modes.keeper.before_writing(unit, lacks_some=guard.before_writing(unit, is_failover))
     )
+    return modes
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -69,8 +69,7 @@ def restore(
 
     if (backup is None) == (replica is None):
         raise click.UsageError("Name either a backup, or the replica: --from-replica SOURCE.")
-    warn_of_seen_password("replica", replica, "Better: Litestream's configuration file as SOURCE, or a key of SSH.")
-    config = _config_of_a_file(options)
+    config = _config_of_a_file(options, replica)
     wallets, database = names(config), config.database.path.resolve()
     file = None if backup is None else _named(config, backup)
 
@@ -102,7 +101,8 @@ def restore(
     )
 
 
-def _config_of_a_file(options: Options) -> "Config":
+def _config_of_a_file(options: Options, replica: str | None) -> "Config":
+    warn_of_seen_password("replica", replica, "Better: Litestream's configuration file as SOURCE, or a key of SSH.")
     config = load_config(options)
     require_file(config, "restore it with its own tools (pg_restore, or to a moment in time), and start the server.")
     return config
