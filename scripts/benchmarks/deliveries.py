@@ -122,8 +122,8 @@ def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
     session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
     for each in to:
         event = Event(unit.new_id(ids.EVENT), True, EventType.SESSION_PAID, unit.now, {**session, "livemode": True})
-        seq = events.insert(unit, event, session["id"], render.json_text(render.event(event)))
-        deliveries.enqueue(unit, seq, each.id)
+        events.insert(unit, event, session["id"], render.json_text(render.event(event)))
+        deliveries.enqueue(unit, event.id, each.id)
 
 
 def drain(server: Server, path: Path, url: str, backlog: int, start_seconds: float) -> None:

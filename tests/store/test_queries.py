@@ -63,7 +63,7 @@ class Asked(list[tuple[str, Any]]):
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     """Note every query that is run."""
     queries = Asked()
-    for kind, name in ((ReadUnit, "one"), (ReadUnit, "all"), (WriteUnit, "run")):
+    for kind, name in ((ReadUnit, "one"), (ReadUnit, "all"), (WriteUnit, "run"), (WriteUnit, "put")):
         original = getattr(kind, name)
 
         def noting(unit: Any, sql: str, parameters: Any = None, *, run: Any = original) -> Any:
@@ -145,7 +145,7 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "which endpoints take deliveries": lambda unit, _: deliveries.targets(unit, livemode=False),
     "what waits": lambda unit, endpoint_id: deliveries.waiting(unit, endpoint_id, [1, 2], 4),
     "whether it answered lately": lambda unit, endpoint_id: deliveries.answered_since(unit, endpoint_id, LATER),
-    "what an attempt takes": lambda unit, _: deliveries.due(unit, 1, LATER),
+    "what an attempt takes": lambda unit, _: deliveries.due(unit, [1, 2], LATER),
     "since when events were missed": lambda unit, endpoint_id: endpoint_cleanup.first_missed_at(
         unit, endpoint_id, LATER
     ),
@@ -162,6 +162,7 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "how an endpoint fares": deliveries.failing,
     "one delivery": lambda unit, endpoint_id: deliveries.of_event(unit, endpoint_id, "evt_1"),
     "what became of a link": lambda unit, _: links.usage(unit, "pl_1", livemode=False),
+    "queueing an event": lambda unit, endpoint_id: deliveries.enqueue(unit, "evt_1", endpoint_id),
     "the end of failures": lambda unit, endpoint_id: endpoints.set_failing(unit, endpoint_id, None),
 }
 

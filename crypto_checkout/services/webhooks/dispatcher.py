@@ -156,7 +156,7 @@ class Dispatcher:
         due = sorted((each for each in waiting if each.next_attempt_at <= now), key=_by_time)
         later = ((each.next_attempt_at - now).total_seconds() for each in waiting if each.next_attempt_at > now)
         running = {endpoint_id: len(seqs) for endpoint_id, seqs in in_flight.items()}
-        chosen = [deliveries.due(unit, each.seq, now) for each in _fitting(due, running, self._concurrency)]
+        chosen = deliveries.due(unit, [each.seq for each in _fitting(due, running, self._concurrency)], now)
         return _Agenda(targets, answered_lately, chosen, min([_POLL_SECONDS, *later]))
 
     def _keep(self, agenda: _Agenda, at: float) -> bool:

@@ -43,13 +43,11 @@ class Outbox:
         event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
         body = _event_body(event, text)
         subscribed = endpoints.subscribed(unit, event.livemode, event.type)
+        store.insert(unit, event, resource["id"], body)
+        for endpoint_id in subscribed:
+            deliveries.enqueue(unit, event.id, endpoint_id)
         if subscribed:
-            seq = store.insert(unit, event, resource["id"], body)
-            for endpoint_id in subscribed:
-                deliveries.enqueue(unit, seq, endpoint_id)
             unit.after_commit(self.wake, event.livemode)
-        else:
-            store.put(unit, event, resource["id"], body)
         unit.after_commit(_counter(event_type, event.livemode))
         if event_type in self._listeners:
             unit.after_commit(self._listeners[event_type], resource["id"])

@@ -1,13 +1,13 @@
 """The outbox: deliveries of events to endpoints, and their attempts."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit, batched, placeholders
 from crypto_checkout.store.paging import ListPage, Window, present, select_rows
 from crypto_checkout.store.table import Table
 from crypto_checkout.store.webhooks import bodies
@@ -47,15 +47,15 @@ class DueDelivery:
     secrets: tuple[str, ...]
 
 
-def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
-    """Queue an event for an endpoint, due at once."""
+def enqueue(unit: WriteUnit, event_id: str, endpoint_id: str) -> None:
+    """Queue an event, which this unit has stored, for an endpoint, due at once."""
     now = unit.now_text
     unit.put(
         """
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
-        VALUES (?, ?, 'pending', ?, ?, ?)
+        SELECT seq, ?, 'pending', ?, ?, ? FROM events WHERE id = ?
         """,
-        (event_seq, endpoint_id, now, now, now),
+        (endpoint_id, now, now, now, event_id),
     )
 
 
@@ -134,22 +134,27 @@ def make_due(unit: WriteUnit, endpoint_id: str, limit: int) -> int:
     )
 
 
-def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
-    """Return a waiting delivery with all that an attempt needs; call it in the snapshot of `waiting`."""
-    row = unit.one(
-        """
-        SELECT deliveries.seq, deliveries.attempts, deliveries.replayed_from, events.id AS event_id,
-            events.type AS event_type, events.body, events.packed, endpoint_id, webhook_endpoints.url,
-            webhook_endpoints.secret, webhook_endpoints.old_secrets
-        FROM deliveries
-        JOIN events ON events.seq = deliveries.event_seq
-        JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
-        WHERE deliveries.seq = :seq
-        """,
-        {"seq": seq},
-    )
-    assert row is not None, "read in the same snapshot"
+def due(unit: ReadUnit, seqs: Sequence[int], now: datetime) -> list[DueDelivery]:
+    """Return waiting deliveries in this order, with all that an attempt needs; call it in the snapshot of `waiting`."""
+    found: dict[int, Row] = {}
+    for batch in batched(map(str, seqs)):
+        names, parameters = placeholders(batch)
+        found |= {row["seq"]: row for row in unit.all(f"{_SELECT_DUE} WHERE deliveries.seq IN ({names})", parameters)}
     until = moments.to_text(now)
+    return [_due(found[seq], until) for seq in seqs]
+
+
+_SELECT_DUE = """
+SELECT deliveries.seq, deliveries.attempts, deliveries.replayed_from, events.id AS event_id,
+    events.type AS event_type, events.body, events.packed, endpoint_id, webhook_endpoints.url,
+    webhook_endpoints.secret, webhook_endpoints.old_secrets
+FROM deliveries
+JOIN events ON events.seq = deliveries.event_seq
+JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
+"""
+
+
+def _due(row: Row, until: str) -> DueDelivery:
     return DueDelivery(
         seq=row["seq"],
         attempts=row["attempts"],
@@ -187,7 +192,7 @@ def record_attempt(
     )
     if not changed:
         return False
-    unit.run(_INSERT_ATTEMPT, {**_ATTEMPTS.values(attempt), "delivery_seq": delivery.seq})
+    unit.put(_INSERT_ATTEMPT, {**_ATTEMPTS.values(attempt), "delivery_seq": delivery.seq})
     return True
 
 

@@ -39,7 +39,7 @@ def update(unit: WriteUnit, endpoint: Endpoint) -> None:
 
 def set_failing(unit: WriteUnit, endpoint_id: str, failing: FailureStreak | None) -> None:
     """Store an endpoint's failure streak. None ends it, and writes nothing if there was none."""
-    unit.run(
+    unit.put(
         """
         UPDATE webhook_endpoints
         SET failing_since = :failing_since, failing_counted_at = :failing_counted_at, failing_days = :failing_days

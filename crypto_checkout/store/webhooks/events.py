@@ -23,21 +23,13 @@ class EventFilter:
     created_after: datetime | None = None
 
 
-_INSERT = "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-
-
-def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
-    """Store an event with its body; return its `seq`."""
-    return unit.insert(_INSERT, _values(event, resource_id, body))
-
-
-def put(unit: WriteUnit, event: Event, resource_id: str, body: str) -> None:
-    """Store an event with its body, without waiting for anything."""
-    unit.put(_INSERT, _values(event, resource_id, body))
-
-
-def _values(event: Event, resource_id: str, body: str) -> tuple[str | int, ...]:
-    return event.id, int(event.livemode), event.type, resource_id, body, moments.to_text(event.created_at)
+def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> None:
+    """Store an event with its body."""
+    created_at = moments.to_text(event.created_at)
+    unit.put(
+        "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (event.id, int(event.livemode), event.type, resource_id, body, created_at),
+    )
 
 
 def newest_at(unit: ReadUnit) -> datetime | None:

@@ -186,8 +186,8 @@ def deliver_all(unit: WriteUnit) -> None:
         """,
         {"now": unit.now_text},
     )
-    for row in unit.all("SELECT seq FROM events"):
-        deliveries.enqueue(unit, row["seq"], "we_1")
+    for row in unit.all("SELECT id FROM events"):
+        deliveries.enqueue(unit, row["id"], "we_1")
 
 
 def pages(path: Path) -> tuple[int, int]:

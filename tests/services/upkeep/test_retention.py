@@ -117,9 +117,9 @@ def record_events(unit: WriteUnit) -> dict[str, str]:
     ids = {}
     for name in ("delivered", "waiting", "old", "newest", "old one of test mode", "newest of test mode"):
         event = Event(unit.new_id("evt"), "test" not in name, "session.paid", unit.now, {})
-        seq = events.insert(unit, event, "cs_1", "{}")
+        events.insert(unit, event, "cs_1", "{}")
         if name in {"delivered", "waiting"}:
-            deliveries.enqueue(unit, seq, "we_1")
+            deliveries.enqueue(unit, event.id, "we_1")
         if name == "delivered":
             unit.run("UPDATE deliveries SET status = 'succeeded', next_attempt_at = NULL")
         ids[name] = event.id
