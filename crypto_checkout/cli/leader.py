@@ -27,7 +27,7 @@ _ASK_EVERY_SECONDS = 0.25
 
 
 @click.command()
-@click.option("--hand-over", is_flag=True, help="Have the present leader step back, so that another takes over.")
+@click.option("--hand-over", is_flag=True, help="Have the present leader step down, so that another takes over.")
 @json_option
 @click.pass_obj
 def leader(options: Options, *, hand_over: bool, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def _processes(config: "Config") -> "tuple[Leader | None, Sequence[str]]":
 def _handed_over(
     options: Options, config: "Config", now: "Leader | None", serving: Sequence[str]
 ) -> "tuple[Leader, Sequence[str]]":
-    """Have the leader step back; return the new one, and all processes that serve."""
+    """Have the leader step down; return the new one, and all processes that serve."""
     from crypto_checkout.store.database import Database
     from crypto_checkout.store.upkeep import leader as store
 
@@ -82,7 +82,7 @@ def _handed_over(
     then, serving = _processes(config)
     while then is None or then.term == now.term:
         if time.monotonic() > until:
-            fail(f"{now.process} was asked to step back; nobody took over within {_WAIT_SECONDS:.0f} s. See the logs.")
+            fail(f"{now.process} was asked to step down; nobody took over within {_WAIT_SECONDS:.0f} s. See the logs.")
         time.sleep(_ASK_EVERY_SECONDS)
         then, serving = _processes(config)
     return then, serving
@@ -92,7 +92,7 @@ def _show(now: "Leader | None", serving: Sequence[str]) -> None:
     if now is None:
         click.echo("No process leads." if serving else "No process serves this database.")
         return
-    click.echo(f"{now.process} leads since {tables.moment(now.since)}, as leader number {now.term}.")
+    click.echo(f"{now.process} leads since {tables.moment(now.since)}, in term {now.term}.")
     others = [each for each in serving if each != now.process]
     if others:
         click.echo(f"Beside it {'serves' if len(others) == 1 else 'serve'}: {', '.join(others)}")
