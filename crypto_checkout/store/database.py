@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from functools import cached_property, partial
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -203,9 +204,10 @@ class Database:
     async def _drain_queue(self) -> None:
         while self._queue:
             await self._gather()
-            is_quick = all(unit.is_quick for unit in islice(self._queue, _MOST_QUICK_UNITS))
-            most = min(len(self._queue), _MOST_QUICK_UNITS if is_quick else _MOST_UNITS_PER_COMMIT)
-            units = [self._queue.popleft() for _ in range(most)]
+            is_quick, alike = next(groupby(self._queue, attrgetter("is_quick")))
+            units = list(islice(alike, _MOST_QUICK_UNITS if is_quick else _MOST_UNITS_PER_COMMIT))
+            for _ in units:
+                self._queue.popleft()
             group = Group([unit for unit in units if not unit.future.done()], self._clock, is_quick)
             group.joining = partial(self._another, group)
             if is_quick and group.units:

@@ -107,6 +107,18 @@ async def test_quick_units_run_on_the_event_loop_and_others_do_not(db: Database)
     assert threading.main_thread() not in others
 
 
+async def test_quick_units_stay_on_the_event_loop_where_one_that_is_not_waits_among_them(db: Database) -> None:
+    quick: list[threading.Thread] = []
+    others: list[threading.Thread] = []
+    await asyncio.gather(
+        db.write(noting(quick, take_index), quick=True),
+        db.write(noting(others, take_index)),
+        db.write(noting(quick, take_index), quick=True),
+    )
+    assert set(quick) == {threading.main_thread()}
+    assert threading.main_thread() not in others
+
+
 async def test_a_quick_read_that_is_long_after_all_runs_on_a_thread(db: Database) -> None:
     threads: list[threading.Thread] = []
 
