@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.api import LINK, error
 from tests.support.disks import failing_disk, small_disk
 from tests.support.server import Server, command
+
+pytestmark = pytest.mark.sqlite  # the disk of a file
 
 FILLED_TIMES = 3
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}

@@ -71,7 +71,11 @@ class Peers:
 
     def _run(self) -> None:
         while not self._is_over.is_set():
-            with suppress(DatabaseFailed, FatalError, psycopg.Error), connect(self._server, "notices") as session:
+            # OSError: no file descriptor is left, and one may be soon.
+            with (
+                suppress(DatabaseFailed, FatalError, psycopg.Error, OSError),
+                connect(self._server, "notices") as session,
+            ):
                 with cut_off_after(_ANSWER_SECONDS, session):
                     session.execute(f"LISTEN {_CHANNEL}")
                     self._count(session)

@@ -1,7 +1,10 @@
 """Processes of one database: how many they are, and the signals that pass between them with commits."""
 
 import asyncio
+import errno
 import json
+import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -101,6 +104,28 @@ async def test_a_process_whose_session_is_ended_hears_again(
             await one.write(lambda unit: unit.after_commit(signal))
             await asyncio.sleep(0.1)
     assert one.processes() == two.processes() == 2
+
+
+async def test_a_process_that_had_no_file_descriptor_left_hears_again(
+    pair: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = pair
+    signal, called = bell(one, two)
+    failed: set[int] = set()
+    notifies = psycopg.Connection.notifies
+
+    def fail_once(session: "psycopg.Connection[Any]", **options: Any) -> Any:
+        if threading.get_ident() in failed:
+            return notifies(session, **options)
+        failed.add(threading.get_ident())
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(psycopg.Connection, "notifies", fail_once)
+    await until(lambda: len(failed) == 2, "both fail")
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not called.is_set():
+            await one.write(lambda unit: unit.after_commit(signal))
+            await asyncio.sleep(0.1)
 
 
 async def test_a_notice_of_another_program_keeps_nobody_from_hearing_the_next(
