@@ -192,7 +192,6 @@ class PriceUnavailable(CheckoutError):
     """Too few price sources gave a usable answer."""
 
     code = "price_unavailable"
-    retry_after_seconds = 10
 
 
 class PriceJumped(PriceUnavailable):
@@ -208,7 +207,7 @@ class WalletNotConfigured(CheckoutError):
 class ChainNotReady(WalletNotConfigured):
     """A chain takes no payments for the moment; a later request may succeed."""
 
-    retry_after_seconds = 10
+    retry_after_seconds = 2  # clients wait that long by themselves while a shop's page loads
 
 
 class ChainNotStopped(CheckoutError):
