@@ -150,16 +150,8 @@ class Storm:
         assert len({each["address"] for each in stored.values()}) == len(stored), "an address was given out twice"
         orders = Counter(each["metadata"]["order"] for each in stored.values())
         assert not [name for name, times in orders.items() if times > 1], "an order was made twice"
-        wait_until(
-            lambda: not untold(receiver, "session.created", stored),
-            "tell of each session",
-            output=lambda: f"{untold(receiver, 'session.created', stored)}\n{server.log}",
-        )
-        wait_until(
-            lambda: self.node.mine() > 0 and not untold(receiver, "session.paid", answered),
-            "tell of each payment",
-            output=lambda: f"{untold(receiver, 'session.paid', answered)}\n{server.log}",
-        )
+        self._wait_until_told("session.created", stored, receiver, server)
+        self._wait_until_told("session.paid", answered, receiver, server)
         for each in answered:
             found = api.get(f"/checkout_sessions/{each}").raise_for_status().json()
             assert (found["status"], int(found["amountReceived"]["units"])) == (
@@ -184,6 +176,21 @@ class Storm:
             "unanswered": self.answers.unanswered,
             "longest answer": round(self.answers.longest_seconds, 2),
         }
+
+    def _wait_until_told(self, event: str, sessions: dict[str, Any], receiver: Receiver, server: Server) -> None:
+        """Wait, with blocks that confirm payments, for as long as there is still one told after another."""
+        left = len(sessions) + 1
+
+        def is_told_on() -> bool:
+            return self.node.mine() > 0 and len(untold(receiver, event, sessions)) < left
+
+        while left:
+            wait_until(
+                is_told_on,
+                f"tell more of {event}",
+                output=lambda: f"{untold(receiver, event, sessions)} of {len(sessions)}\n{server.log}",
+            )
+            left = len(untold(receiver, event, sessions))
 
     def _pay(self, session: dict[str, Any]) -> None:
         with self._alone:
