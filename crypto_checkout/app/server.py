@@ -160,7 +160,7 @@ def _is_led(database: DatabaseServer) -> bool:
 async def _open_safely(parts: Parts, guard: RestoreGuard, database: Path | DatabaseServer) -> Modes:
     """Open the modes, and have nothing given out twice of a database that was restored or has failed over.
 
-    A server's may be so under this process too.
+    A server's database may be, while this process runs, too.
     """
     parts.events.on(EventType.API_KEY_REVOKED, parts.db.signals.make("a key was revoked", guard.record_revoked))
     is_led = isinstance(database, Path) or await asyncio.to_thread(_is_led, database)

@@ -207,7 +207,7 @@ class WalletNotConfigured(CheckoutError):
 class ChainNotReady(WalletNotConfigured):
     """A chain takes no payments for the moment; a later request may succeed."""
 
-    retry_after_seconds = 2  # clients wait that long by themselves while a shop's page loads
+    retry_after_seconds = 2  # little, because clients wait that long by themselves while a shop's page loads
 
 
 class ChainNotStopped(CheckoutError):

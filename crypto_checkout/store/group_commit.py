@@ -217,9 +217,9 @@ def _run_units(
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
-        is_stale, lookups, outcomes = _Terms(connection).is_over, Lookups(), list[_Outcome[Any]]()
+        terms, lookups, outcomes = _Terms(connection), Lookups(), list[_Outcome[Any]]()
         for waiting in group.until_none_joins():
-            is_over = is_stale(waiting.context.get(TERM))
+            is_over = terms.is_over(waiting.context.get(TERM))
             outcomes.append(_refused() if is_over else run(connection, waiting, group.clock(), lookups))
         lookups.settle(connection)
         if told := notices(each for outcome in outcomes for each in outcome.callbacks):

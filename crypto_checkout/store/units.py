@@ -97,7 +97,7 @@ class _Sum:
 
 
 class Lookups:
-    """What the units of one transaction share: answers, until a statement of theirs changes the table, and sums."""
+    """Answers and sums that the units of one transaction share; an answer until one of them changes its table."""
 
     def __init__(self) -> None:
         self._answers: defaultdict[str | None, dict[tuple[Value, ...], list[Row]]] = defaultdict(dict)

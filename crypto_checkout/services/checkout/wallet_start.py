@@ -77,9 +77,9 @@ async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -
 
 
 async def apply_shared_records(
-    db: Database, folder: Path, skip: Skip, new_life: str, *, is_led: bool, is_current: bool = True
+    db: Database, folder: Path, skip: Skip, new_life: str, *, is_led: bool, is_current: bool
 ) -> Records:
-    """Do so for a database on a server; `is_led` tells whether another process leads there already.
+    """Do the same for a database on a server; `is_led` tells whether another process leads there already.
 
     `is_current` is False for a folder that others have used the database without (`services.upkeep.restore_guard`).
     """
@@ -152,8 +152,8 @@ class RecordKeeper:
     """The loop of each process on a server's database that notes in its own folder what any of them gave out.
 
     Where the database has a lower index than was given out, because it was restored under the running server or a
-    failover lost the last moment, it moves that up again. `wallets` are those that give addresses out now, each with
-    its mode.
+    failover lost the last moment, it moves that up again. `in_use` are the wallets that give addresses out now, each
+    with its mode.
     """
 
     def __init__(self, db: Database, records: Records, in_use: Sequence[tuple[Wallet, bool]] = ()) -> None:

@@ -80,7 +80,7 @@ class Relay:
         self._is_done = db.signals.make("a sandbox task is done", self._wake_waiting)
 
     def serve(self, controls: SandboxControls) -> None:
-        """Name what does the operations here, while this process leads."""
+        """Set the controls that do the operations while this process leads."""
         self._controls = controls
 
     async def ask(self, operation: str, request: str | None, **arguments: str | int | None) -> Any:

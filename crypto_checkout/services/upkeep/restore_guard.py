@@ -27,7 +27,7 @@ _REFUSED = "what a restore may not undo could not be recorded"
 _IN_DOUBT = (
     "other processes have used this database since this one ran last, and none of them leads now: this data folder "
     "can't tell whether the database was restored to an earlier state. So addresses are passed over, and all logins to "
-    "the dashboard have ended. Start a process first that ran until the end"
+    "the dashboard have ended. After a restore, first start a process that ran until the end"
 )
 
 
@@ -43,7 +43,7 @@ class RestoreGuard:
         self._version: int | None = None
         self._refusals = RepeatedLine()
 
-    async def apply(self, *, is_led: bool = True) -> bool:
+    async def apply(self, *, is_led: bool) -> bool:
         """Make a database safe that was restored to an earlier state, before it is served. Repeating is safe.
 
         `is_led` tells whether another process leads there, which has made sure of it. Where none does, and others have
@@ -58,7 +58,7 @@ class RestoreGuard:
         return not has_missed
 
     def before_writing(self, unit: WriteUnit, is_failover: bool) -> bool:
-        """Make a database safe that the server's restart has restored, or its failover may have left a moment behind.
+        """Make a database safe that was restored while its server was down, or that may lack a moment after a failover.
 
         Return whether it was: it may lack what others have written in the last second.
         """

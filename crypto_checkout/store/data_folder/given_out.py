@@ -44,7 +44,7 @@ class GivenOut:
         self._stored: dict[str, int] = {}
 
     def is_stored(self, wallet_id: str, index: int) -> bool:
-        """Tell whether an index was seen to be given out by whichever process, in an index that was stored."""
+        """Tell whether an index is below the next one that was seen stored: some process gave it out."""
         return index < self._stored.get(wallet_id, 0)
 
     def stored(self, wallet_id: str) -> int:
@@ -52,7 +52,7 @@ class GivenOut:
         return self._stored.get(wallet_id, 0)
 
     def take_as_stored(self) -> Sequence[str]:
-        """Take every index that was noted as stored; return the wallets. It may be, in a database that was replaced."""
+        """Count every noted index as stored, as it may be in a database that was replaced; return the wallets."""
         for wallet_id, next_index in list(self._next.items()):
             self.see(wallet_id, next_index)
         return [*self._next]

@@ -2,7 +2,7 @@
 
 `revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
 events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
-are lower was restored to an earlier state. It also has the last sign of life of a leader that was seen in the database.
+are lower was restored to an earlier state. It also has the time of the last report of a leader in that database.
 """
 
 import os
@@ -18,29 +18,28 @@ _KEYS = "revoked-keys"
 _NUMBERS = "last-numbers"
 _NONE = "-"
 _PRECISION = timedelta(minutes=2)
-"""The difference of two signs of life that tells something: a power cut loses half a minute, and clocks differ."""
+"""The difference of two reports' times that tells something: a power cut loses half a minute, and clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastNumbers:
     """The numbers that a database had come to: the last `seq` of its events and of its audit trail, and its life.
 
-    `sign` is the time of the last report of a leader, which comes every few seconds; None before the first one.
+    `reported_at` is the time of the last report of a leader, which comes every few seconds; None before the first one.
     """
 
     life: str
     since: str
     events: int
     audit: int
-    sign: datetime | None = None
+    reported_at: datetime | None = None
 
     def has_missed_some(self, now: "LastNumbers") -> bool:
         """Tell whether a database was used after these numbers were recorded, by others that no record here knows of.
 
         Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state.
         """
-        is_later = now.sign is not None and self.sign is not None and now.sign - self.sign > _PRECISION
-        return now.life == self.life and is_later
+        return now.life == self.life and _is_before(self.reported_at, now.reported_at)
 
     def are_lost_in(self, now: "LastNumbers") -> bool:
         """Tell whether a database that has these numbers now was restored to an earlier state since.
@@ -48,14 +47,18 @@ class LastNumbers:
         What has no rows at all tells nothing: old events are deleted.
         """
         is_same = now.life == self.life and now.since == self.since
-        is_earlier = now.sign is not None and self.sign is not None and self.sign - now.sign > _PRECISION
+        is_earlier = _is_before(now.reported_at, self.reported_at)
         return self.are_events_lost_in(now) or (is_same and (is_earlier or 0 < now.audit < self.audit))
 
     def are_events_lost_in(self, now: "LastNumbers") -> bool:
-        """Tell so by what never goes back otherwise: the newest event is kept, the newest entry of the trail may go."""
+        """Tell it by events alone: the newest one is always kept, the newest entry of the trail may go."""
         if now.life != self.life or now.since != self.since:
             return now.life == self.life and now.since < self.since
         return 0 < now.events < self.events
+
+
+def _is_before(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and other - one > _PRECISION
 
 
 def revoked_keys(folder: Path) -> frozenset[str]:
@@ -81,8 +84,9 @@ def add_revoked_keys(folder: Path, ids: Collection[str]) -> None:
 def last_numbers(folder: Path) -> LastNumbers | None:
     """Return the numbers on record; None if there are none that can be read."""
     with suppress(OSError, ValueError):
-        life, since, events, audit, sign = [*(folder / _NUMBERS).read_text("ascii").split(), _NONE][:5]
-        return LastNumbers(life, since, int(events), int(audit), None if sign == _NONE else moments.from_text(sign))
+        life, since, events, audit, reported = [*(folder / _NUMBERS).read_text("ascii").split(), _NONE][:5]
+        reported_at = None if reported == _NONE else moments.from_text(reported)
+        return LastNumbers(life, since, int(events), int(audit), reported_at)
     return None
 
 
@@ -93,8 +97,8 @@ def note_last_numbers(folder: Path, numbers: LastNumbers) -> None:
     """
     descriptor = os.open(folder / _NUMBERS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        sign = _NONE if numbers.sign is None else moments.to_text(numbers.sign)
-        line = f"{numbers.life} {numbers.since} {numbers.events:015} {numbers.audit:015} {sign:<30}\n"
+        reported = _NONE if numbers.reported_at is None else moments.to_text(numbers.reported_at)
+        line = f"{numbers.life} {numbers.since} {numbers.events:015} {numbers.audit:015} {reported:<30}\n"
         os.pwrite(descriptor, line.encode("ascii"), 0)
     finally:
         os.close(descriptor)

@@ -29,8 +29,8 @@ def last_numbers(unit: ReadUnit) -> LastNumbers | None:
     )
     if row is None:
         return None
-    sign = moments.from_optional_text(json.loads(row["report"]).get("at"))
-    return LastNumbers(row["id"], row["since"], row["events"], row["audit"], sign)
+    reported_at = moments.from_optional_text(json.loads(row["report"]).get("at"))
+    return LastNumbers(row["id"], row["since"], row["events"], row["audit"], reported_at)
 
 
 def revoked_keys(unit: ReadUnit) -> frozenset[str]:

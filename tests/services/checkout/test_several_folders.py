@@ -36,7 +36,8 @@ async def db(postgresql_server: PostgresqlServer, tmp_path: Path) -> AsyncIterat
 async def process(db: Database, folder: Path, *, is_led: bool) -> AsyncIterator[tuple[Records, Addresses]]:
     """Start what a process knows of a wallet, in a folder of its own."""
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - of a test
-    records = await wallet_start.apply_shared_records(db, folder, Skip(now(), lambda _: 0), folder.name, is_led=is_led)
+    skip = Skip(now(), lambda _: 0)
+    records = await wallet_start.apply_shared_records(db, folder, skip, folder.name, is_led=is_led, is_current=True)
     records.given_out.begin(WALLET, await next_index(db))
     addresses = Addresses(KEY, records.given_out)
     try:
