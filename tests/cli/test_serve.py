@@ -28,7 +28,7 @@ from tests.support.shop import FRESH_XPUB
 from tests.support.waiting import WAIT_SECONDS
 
 TEN_DOLLARS = {"amount": {"value": "10.00", "currency": "USD"}}
-HEAVY = ("web3", "eth_account", "pydantic", "starlette", "uvicorn", "httpx", "httpcore", "aiosqlite", "jinja2", "rich")
+HEAVY = ("web3", "eth_account", "pydantic", "starlette", "uvicorn", "httpx", "httpcore", "aiosqlite", "jinja2")
 
 
 CYCLES = """

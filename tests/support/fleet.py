@@ -107,9 +107,5 @@ class Fleet:
     def _pid_of_leader(self) -> int:
         """Return the process of the present term, 0 if none leads: by the lock, which a killed one loses at once."""
         with psycopg.connect(self.url) as session:
-            row = session.execute(
-                "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
-                " WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted",
-                (locks.SPACE, locks.LEADER),
-            ).fetchone()
-        return int(row[0].split()[-1].partition("@")[0]) if row else 0
+            row = session.execute(locks.holders(locks.LEADER).encode()).fetchone()
+        return int(row[0].partition("@")[0]) if row else 0

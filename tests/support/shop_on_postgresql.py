@@ -1,6 +1,6 @@
 """A server of ours whose PostgreSQL server is behind a network, and the shops that sell through it.
 
-with open_shop(tmp_path, node, database, network) as shop, shop.storm.blowing():
+with open_shop(tmp_path, node, database, url, network) as shop, shop.storm.blowing():
     shop.network.cut()
     …
     print(shop.settle())
@@ -48,13 +48,13 @@ class Shop:
 
 
 @contextmanager
-def open_shop(folder: Path, node: Anvil, database: PostgresqlServer, place: str, network: TcpProxy) -> Iterator[Shop]:
+def open_shop(folder: Path, node: Anvil, database: PostgresqlServer, url: str, network: TcpProxy) -> Iterator[Shop]:
     (folder / "checkout.toml").write_text(config(node), "utf-8")
-    environ = {"CHECKOUT__DATABASE__URL": place}
+    environ = {"CHECKOUT__DATABASE__URL": url}
     with Receiver() as receiver, Server(folder, environ=environ) as server:
         made = command(folder, "keys", "create", "--mode", "live", "--name", "shop", "--json", environ=environ)
         key = json.loads(made.stdout)["key"]
         hook = {"url": receiver.url, "events": EVENTS}
         server.client(key).post("/webhook_endpoints", json=hook).raise_for_status()
         storm = Storm(node, key, lambda: [server.url])
-        yield Shop(database, network, place, server, storm, receiver, folder)
+        yield Shop(database, network, url, server, storm, receiver, folder)

@@ -126,7 +126,7 @@ async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_m
     await elector.end()
 
 
-async def test_a_leader_that_is_asked_to_end_leaves_the_others_some_time() -> None:
+async def test_a_leader_that_is_asked_to_step_down_leaves_the_others_some_time() -> None:
     loops, elector, election, pauses = await after(
         [ElectionState(3, THIRD), ElectionState(3, THIRD, is_asked_to_step_down=True)]
     )

@@ -49,9 +49,7 @@ def in_term(term: Leader | None, db: Database, work: Any) -> "asyncio.Task[Any]"
     return asyncio.create_task(db.write(work), context=context)
 
 
-def test_one_leads_until_it_steps_down_and_each_change_raises_the_term(
-    pair: Pair,
-) -> None:
+def test_one_leads_until_it_steps_down_and_each_change_raises_the_term(pair: Pair) -> None:
     first, second = pair
     follows = second.turn()
     assert follows.own_term is None
@@ -121,7 +119,7 @@ def test_a_leader_that_is_silent_is_replaced(pair: Pair, monkeypatch: pytest.Mon
     assert not first._connection.is_alive()
 
 
-async def test_a_leader_that_was_asked_to_end_is_told_so_and_the_next_one_is_not(server: DatabaseServer) -> None:
+async def test_a_leader_that_was_asked_to_step_down_is_told_so_and_the_next_one_is_not(server: DatabaseServer) -> None:
     candidate = PostgresqlElection(server, system_clock)
     async with await Database.open(server, system_clock) as db:
         assert await asyncio.to_thread(until_leading, candidate) == 1

@@ -12,10 +12,13 @@ import psycopg
 import pytest
 
 from crypto_checkout.core.errors import DatabaseFailed, OutcomeUnknown
-from crypto_checkout.store.database import Database
+from crypto_checkout.core.webhooks.events import Event, EventType
+from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import connection, faults, primary, session
+from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.postgresql.session import open_connection
+from crypto_checkout.store.webhooks import events
 from tests.support.kill_writer import take_index
 from tests.support.postgresql import DURABLE, PostgresqlServer
 from tests.support.standby import Standby, is_synchronous, two_servers, url
@@ -117,7 +120,9 @@ async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_reco
         assert stored(made) == 0
 
 
-RECORD = "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+def record(writer: PostgresqlConnection, event_id: str) -> None:
+    event = Event(event_id, False, EventType.CUSTOMER_CREATED, now(), {})
+    events.insert(WriteUnit(writer, now()), event, "cus_1", "{}")
 
 
 def test_after_a_failover_an_event_tells_whether_its_transaction_was_committed(
@@ -133,7 +138,7 @@ def test_after_a_failover_an_event_tells_whether_its_transaction_was_committed(
     with closing(open_connection(made, "writer", writes=True)) as writer:
         for event in ("evt_committed", "evt_lost"):
             writer.execute("BEGIN IMMEDIATE")
-            writer.execute(RECORD, (event, 0, "customer.created", "cus_1", "{}", ""))
+            record(writer, event)
             writer.wait()
             numbers[event] = str(writer._transaction)
             assert writer._event == event
@@ -175,7 +180,7 @@ def test_an_event_of_a_unit_that_was_undone_tells_nothing(postgresql_server: Pos
         writer.execute("BEGIN IMMEDIATE")
         for event, end in (("evt_1", "RELEASE unit"), ("evt_2", "ROLLBACK TO unit")):
             writer.execute("SAVEPOINT unit")
-            writer.execute(RECORD, (event, 0, "customer.created", "cus_1", "{}", ""))
+            record(writer, event)
             writer.execute(end)
         assert writer._event == "evt_1"
         writer.execute("COMMIT")
