@@ -55,7 +55,7 @@ CONTEXT_KEYS = {
     "sessions": "how many sessions",
     "status": "an HTTP status, or a delivery's",
     "subject": "a mail's session, or the day that it is about",
-    "term": "how often the leader changed so far",
+    "term": "a leader's term, one more with each change",
     "times": "how often it happened since the last line",
     "tx": "a transaction's hash",
     "version": "a version of this program",

@@ -48,7 +48,9 @@ LEADER = Gauge(
     registry=REGISTRY,
 )
 LEADER_TERM = Gauge(
-    "checkout_leader_term", "How often the leader changed, as this process knows; 0 on a file.", registry=REGISTRY
+    "checkout_leader_term",
+    "The leader's term, one more with each change; 0 on a file, and while this process knows of no leader.",
+    registry=REGISTRY,
 )
 CHAIN_HEAD = Gauge("checkout_chain_head_block", "The newest block a node shows.", ["chain"], registry=REGISTRY)
 CHAIN_PROCESSED = Gauge("checkout_chain_processed_block", "The last processed block.", ["chain"], registry=REGISTRY)

@@ -27,7 +27,7 @@ _ASK_EVERY_SECONDS = 0.25
 
 
 @click.command()
-@click.option("--hand-over", is_flag=True, help="Have the present leader step down, so that another takes over.")
+@click.option("--hand-over", is_flag=True, help="Have the current leader step down, so that another takes over.")
 @json_option
 @click.pass_obj
 def leader(options: Options, *, hand_over: bool, as_json: bool) -> None:
@@ -92,10 +92,10 @@ def _show(now: "Leader | None", serving: Sequence[str]) -> None:
     if now is None:
         click.echo("No process leads." if serving else "No process serves this database.")
         return
-    click.echo(f"{now.process} leads since {tables.moment(now.since)}, in term {now.term}.")
+    click.echo(f"{now.process} has led since {tables.moment(now.since)}, in term {now.term}.")
     others = [each for each in serving if each != now.process]
     if others:
-        click.echo(f"Beside it {'serves' if len(others) == 1 else 'serve'}: {', '.join(others)}")
+        click.echo(f"Also serving: {', '.join(others)}")
 
 
 def _as_json(now: "Leader | None", serving: Sequence[str]) -> dict[str, object]:

@@ -118,7 +118,7 @@ def answer_to(request: Request, error: Exception, page_not_found: PageNotFound) 
     elif isinstance(error, OutcomeUnknown):
         error = errors.DatabaseUnavailable(
             "The server lost its database while it stored this, and can't tell whether it did. Repeat the request with "
-            "the same Idempotency-Key: it takes effect once. If you sent none, look first whether it was done."
+            "the same Idempotency-Key: it takes effect once. If you sent none, check first whether it was done."
         )
     elif isinstance(error, DatabaseFailed):  # the log has the reason, once a minute
         error = errors.DatabaseUnavailable(

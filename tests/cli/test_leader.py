@@ -91,7 +91,7 @@ def test_a_leader_whose_network_is_lost_gives_up_and_follows_when_it_is_back(
             network.hang()
             second.wait_until(lambda: leads(second), "lead")
             first.wait_until(lambda: not leads(first), "give up")
-            assert "the database can't be used: this process leads no more" in first.log
+            assert "the database can't be used: this process no longer leads" in first.log
             network.mend()
             first.wait_until(lambda: told(first)[-1]["event"] == "another process leads", "follow")
             assert leads(second)
@@ -123,7 +123,7 @@ def test_a_leader_hands_over_where_there_is_another_process(pair: tuple[Server, 
     done = command(tmp_path / "first", "leader", "--hand-over")
     assert done.returncode == 0, done.stderr
     assert f"{second.process.pid}@" in done.stdout.splitlines()[0]
-    assert f"serves: {first.process.pid}@" in done.stdout.splitlines()[1]
+    assert f"Also serving: {first.process.pid}@" in done.stdout.splitlines()[1]
     second.wait_until(lambda: leads(second), "lead")
     first.stop()
     shown = json.loads(command(tmp_path / "first", "leader", "--json").stdout)

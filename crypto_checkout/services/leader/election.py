@@ -101,7 +101,7 @@ class LeaderElector:
             state = await self._on_thread(self._election.turn)
         except (DatabaseFailed, FatalError) as error:
             if self._term is not None:
-                log.warning("the database can't be used: this process leads no more", error=str(error))
+                log.warning("the database can't be used: this process no longer leads", error=str(error))
             state = NO_LEADER
         await self._take(state)
         if state.own_term is None or not state.is_asked_to_step_down:

@@ -197,7 +197,7 @@ def test_the_commands_of_the_guide_make_a_shop_that_outlives_a_machine(machines:
     for line in others:
         machines.run(line)
     wait_until(lambda: is_alive(f"http://127.0.0.1:{machines.ports['shop-2']}"), "serve")
-    assert "leads since" in machines.run(leader)
+    assert "has led since" in machines.run(leader)
 
     upstream = block("nginx upstream")
     for name, port in machines.ports.items():
