@@ -67,6 +67,9 @@ class PostgresqlElection:
 
         Raises DatabaseFailed, and the process doesn't lead then.
         """
+        if self._term is not None and self._connection is not None and not self._connection.is_alive():
+            self.step_down()  # others may lead by now, and a new session may take long
+            return NO_LEADER
         try:
             connection = self._open()
             if self._term is None:
@@ -87,7 +90,6 @@ class PostgresqlElection:
 
     def _open(self) -> PostgresqlConnection:
         if self._connection is None or not self._connection.is_alive():
-            self._term = None
             session = connect(self._server, "leader")
             self._connection = PostgresqlConnection(session, writes=True, answer_seconds=_ANSWER_SECONDS)
         return self._connection

@@ -11,7 +11,7 @@ import pytest
 
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
-from crypto_checkout.core.upkeep.leader import Leader
+from crypto_checkout.core.upkeep.leader import NO_LEADER, Leader
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.group_commit import TERM
 from crypto_checkout.store.place import DatabaseServer
@@ -108,6 +108,18 @@ def test_a_leader_whose_session_was_ended_notices_at_its_next_turn(pair: Pair, s
         assert first.turn().own_term is None
     except DatabaseFailed:
         assert first.turn().own_term is None
+
+
+def test_a_leader_whose_session_is_lost_leads_no_more_before_it_waits_for_another(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair
+    assert first._connection is not None
+    first._connection.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(election, "connect", lambda *_: pytest.fail("it waits for a session, and leads meanwhile"))
+        assert first.turn() == NO_LEADER
+    assert until_leading(first) == 2
 
 
 def test_a_leader_that_is_silent_is_replaced(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
