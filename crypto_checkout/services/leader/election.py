@@ -99,8 +99,10 @@ class LeaderElector:
         """Lead or confirm it, and start or end the loops accordingly; return the seconds until the next turn."""
         try:
             state = await self._on_thread(self._election.turn)
-        except (DatabaseFailed, FatalError) as error:
-            if self._term is not None:
+        except Exception as error:  # a loop's boundary: without a session nobody may go on leading
+            if not isinstance(error, DatabaseFailed | FatalError):
+                log.exception("who leads could not be found out", error=str(error))
+            elif self._term is not None:
                 log.warning("the database can't be used: this process no longer leads", error=str(error))
             state = NO_LEADER
         await self._take(state)

@@ -117,7 +117,10 @@ async def test_a_term_of_a_restored_database_is_another_one_although_its_number_
     await elector.end()
 
 
-@pytest.mark.parametrize("error", [DatabaseFailed("gone"), FatalError("an older server is there now")])
+@pytest.mark.parametrize(
+    "error",
+    [DatabaseFailed("gone"), FatalError("an older server is there now"), RuntimeError("can't start new thread")],
+)
 async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_more(error: Exception) -> None:
     loops, elector, _, pauses = await after([ElectionState(3, THIRD), error, error])
     assert loops.done == [*begun(3), *lost(3)]
