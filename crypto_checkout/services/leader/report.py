@@ -92,20 +92,18 @@ class LeaderReport:
         is_recent = self._published_at is not None and abs(now - self._published_at) < _PUBLISH_EVERY
         if outline == self._published and is_recent:
             return
-        text = json.dumps(
-            {
-                "at": moments.to_text(now),
-                "chains": {each.chain_id: _written(each, now) for each in statuses},
-                "providers": {
-                    chain_id: [[each.name, each.failures, each.is_resting, each.last_error] for each in health()]
-                    for chain_id, health in self._own.providers.items()
-                },
-                "collecting": dict(self._own.collecting()),
-                "foreign_index": self._own.foreign_index(),
-                "unpriced": dict(self._own.unpriced()),
-            }
-        )
-        await self._db.write(lambda unit: leader.publish(unit, text))
+        report = {
+            "at": moments.to_text(now),
+            "chains": {each.chain_id: _written(each, now) for each in statuses},
+            "providers": {
+                chain_id: [[each.name, each.failures, each.is_resting, each.last_error] for each in health()]
+                for chain_id, health in self._own.providers.items()
+            },
+            "collecting": dict(self._own.collecting()),
+            "foreign_index": self._own.foreign_index(),
+            "unpriced": dict(self._own.unpriced()),
+        }
+        await self._db.write(lambda unit: leader.publish(unit, report))
         self._published, self._published_at = outline, now
 
     # --- as a follower -----------------------------------------------------------------------------------------------

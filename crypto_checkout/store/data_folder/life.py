@@ -4,7 +4,7 @@ A copy has the name of its original. So a database without a file of its name be
 addresses given out since; `restore` gives it a new name.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crypto_checkout.core import moments
 from crypto_checkout.store.database import ReadUnit, WriteUnit
@@ -22,13 +22,14 @@ def since(unit: ReadUnit) -> datetime | None:
     return None if row is None else moments.from_text(row["since"])
 
 
-def begin(unit: WriteUnit, life: str) -> None:
-    """Give the database a name of its own."""
+def begin(unit: WriteUnit, life: str, *, after: datetime | None = None) -> None:
+    """Give the database a name of its own, from now on; or from right `after` a moment, if the clock is behind it."""
+    since = unit.now if after is None else max(unit.now, after + timedelta(milliseconds=1))
     unit.run(
         """
         INSERT INTO database_life (only_row, id, since)
-        VALUES (1, :life, :now)
+        VALUES (1, :life, :since)
         ON CONFLICT (only_row) DO UPDATE SET id = excluded.id, since = excluded.since
         """,
-        {"life": life, "now": unit.now_text},
+        {"life": life, "since": moments.to_text(since)},
     )

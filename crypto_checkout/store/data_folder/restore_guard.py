@@ -2,44 +2,41 @@
 
 `revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
 events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
-are lower was restored to an earlier state. It also has the time of the last report of a leader in that database.
+are lower was restored to an earlier state. It also has the number of reports that leaders had made: one comes every few
+seconds, so it tells how long the database was used, whatever the clocks say.
 """
 
 import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
-
-from crypto_checkout.core import moments
 
 _KEYS = "revoked-keys"
 _NUMBERS = "last-numbers"
-_NONE = "-"
-_PRECISION = timedelta(minutes=2)
-"""The difference of two reports' times that tells something: a power cut loses half a minute, and clocks differ."""
+_PRECISION = 30
+"""The difference of two numbers of reports that tells something, some minutes: a power cut loses half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastNumbers:
     """The numbers that a database had come to: the last `seq` of its events and of its audit trail, and its life.
 
-    `reported_at` is the time of the last report of a leader, which comes every few seconds; None before the first one.
+    `reports` is the number of the last report of a leader, 0 before the first one.
     """
 
     life: str
     since: str
     events: int
     audit: int
-    reported_at: datetime | None = None
+    reports: int = 0
 
     def has_missed_some(self, now: "LastNumbers") -> bool:
         """Tell whether a database was used after these numbers were recorded, by others that no record here knows of.
 
         Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state.
         """
-        return now.life == self.life and _is_before(self.reported_at, now.reported_at)
+        return now.life == self.life and 0 < self.reports < now.reports - _PRECISION
 
     def are_lost_in(self, now: "LastNumbers") -> bool:
         """Tell whether a database that has these numbers now was restored to an earlier state since.
@@ -47,7 +44,7 @@ class LastNumbers:
         What has no rows at all tells nothing: old events are deleted.
         """
         is_same = now.life == self.life and now.since == self.since
-        is_earlier = _is_before(now.reported_at, self.reported_at)
+        is_earlier = 0 < now.reports < self.reports - _PRECISION
         return self.are_events_lost_in(now) or (is_same and (is_earlier or 0 < now.audit < self.audit))
 
     def are_events_lost_in(self, now: "LastNumbers") -> bool:
@@ -55,10 +52,6 @@ class LastNumbers:
         if now.life != self.life or now.since != self.since:
             return now.life == self.life and now.since < self.since
         return 0 < now.events < self.events
-
-
-def _is_before(one: datetime | None, other: datetime | None) -> bool:
-    return one is not None and other is not None and other - one > _PRECISION
 
 
 def revoked_keys(folder: Path) -> frozenset[str]:
@@ -84,9 +77,8 @@ def add_revoked_keys(folder: Path, ids: Collection[str]) -> None:
 def last_numbers(folder: Path) -> LastNumbers | None:
     """Return the numbers on record; None if there are none that can be read."""
     with suppress(OSError, ValueError):
-        life, since, events, audit, reported = [*(folder / _NUMBERS).read_text("ascii").split(), _NONE][:5]
-        reported_at = None if reported == _NONE else moments.from_text(reported)
-        return LastNumbers(life, since, int(events), int(audit), reported_at)
+        life, since, events, audit, reports = [*(folder / _NUMBERS).read_text("ascii").split(), "0"][:5]
+        return LastNumbers(life, since, int(events), int(audit), int(reports))
     return None
 
 
@@ -97,8 +89,7 @@ def note_last_numbers(folder: Path, numbers: LastNumbers) -> None:
     """
     descriptor = os.open(folder / _NUMBERS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        reported = _NONE if numbers.reported_at is None else moments.to_text(numbers.reported_at)
-        line = f"{numbers.life} {numbers.since} {numbers.events:015} {numbers.audit:015} {reported:<30}\n"
+        line = f"{numbers.life} {numbers.since} {numbers.events:015} {numbers.audit:015} {numbers.reports:015}\n"
         os.pwrite(descriptor, line.encode("ascii"), 0)
     finally:
         os.close(descriptor)

@@ -1,6 +1,5 @@
 """The numbers that a database has come to, and the safety of one that was restored to an earlier state."""
 
-import json
 from collections.abc import Collection
 
 from crypto_checkout.core import moments
@@ -21,16 +20,14 @@ def last_numbers(unit: ReadUnit) -> LastNumbers | None:
             id,
             since,
             COALESCE((SELECT MAX(seq) FROM events), 0) AS events,
-            COALESCE((SELECT MAX(seq) FROM audit), 0) AS audit,
-            (SELECT seen FROM leader) AS report
+            COALESCE((SELECT MAX(seq) FROM audit), 0) AS audit
         FROM database_life
         WHERE only_row = 1
         """
     )
     if row is None:
         return None
-    reported_at = moments.from_optional_text(json.loads(row["report"]).get("at"))
-    return LastNumbers(row["id"], row["since"], row["events"], row["audit"], reported_at)
+    return LastNumbers(row["id"], row["since"], row["events"], row["audit"], leader.reports(unit))
 
 
 def revoked_keys(unit: ReadUnit) -> frozenset[str]:
@@ -59,4 +56,5 @@ def make_safe(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> int:
 def pass_numbers_over(unit: WriteUnit, known: LastNumbers, now: LastNumbers) -> None:
     """Let no number be given again of those that a database may have lost."""
     unit.run("UPDATE sqlite_sequence SET seq = seq + :gap", {"gap": max(0, known.events - now.events) + _GAP})
-    life.begin(unit, now.life)
+    leader.pass_reports(unit, known.reports)
+    life.begin(unit, now.life, after=max(moments.from_text(each.since) for each in (known, now)))

@@ -100,31 +100,70 @@ async def numbers_of(db: Database) -> LastNumbers:
     return numbers
 
 
-def report(unit: WriteUnit, at: datetime) -> None:
-    """Store the report of a leader."""
-    leader.publish(unit, json.dumps({"at": moments.to_text(at)}))
+def report(unit: WriteUnit, number: int) -> None:
+    """Store a report of a leader that has this number."""
+    unit.run("UPDATE leader SET seen = :report", {"report": json.dumps({"number": number})})
 
 
 @pytest.mark.parametrize(
-    ("minutes", "is_led", "is_current"),
-    [(0, False, True), (1, False, True), (60, True, True), (60, False, False), (-60, False, True)],
+    ("more", "is_led", "is_current"),
+    [(0, False, True), (12, False, True), (720, True, True), (720, False, False), (-720, False, True)],
 )
 async def test_a_folder_that_others_went_on_without_does_not_vouch_for_a_database_that_nobody_leads(
-    db: Database, tmp_path: Path, minutes: int, *, is_led: bool, is_current: bool
+    db: Database, tmp_path: Path, more: int, *, is_led: bool, is_current: bool
 ) -> None:
     """It was down for long, and the database may have been restored to some moment since."""
-    last = datetime(2026, 12, 1, 12, tzinfo=UTC)
     guard = RestoreGuard(db, tmp_path, Outbox())
-    await db.write(lambda unit: report(unit, last))
+    await db.write(lambda unit: report(unit, 10_000))
     await guard.turn()
-    await db.write(lambda unit: report(unit, last + timedelta(minutes=minutes)))
+    await db.write(lambda unit: report(unit, 10_000 + more))
     await db.write(log_in)
     before = await numbers_of(db)
     assert await RestoreGuard(db, tmp_path, Outbox()).apply(is_led=is_led) is is_current
-    is_restored = minutes < 0
+    is_restored = more < 0
     assert await db.read(logins) == (1 if is_current and not is_restored else 0)
     assert ((await numbers_of(db)).since > before.since) is (is_restored or not is_current)
     assert await RestoreGuard(db, tmp_path, Outbox()).apply(is_led=True) is True
+
+
+@pytest.mark.parametrize("is_led", [True, False])
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_of_a_leader_that_was_set_while_another_process_was_down_restores_nothing(
+    db: Database, tmp_path: Path, hours: int, *, is_led: bool
+) -> None:
+    guard, before = RestoreGuard(db, tmp_path, Outbox()), datetime(2026, 12, 1, 12, tzinfo=UTC)
+    await db.write(lambda unit: leader.publish(unit, {"at": moments.to_text(before)}))
+    await guard.turn()
+    after = before + timedelta(hours=hours)
+    await db.write(lambda unit: leader.publish(unit, {"at": moments.to_text(after)}))
+    await db.write(log_in)
+    numbers = await numbers_of(db)
+    assert await RestoreGuard(db, tmp_path, Outbox()).apply(is_led=is_led)
+    assert await numbers_of(db) == numbers
+    assert await db.read(logins) == 1
+
+
+async def test_a_database_that_was_restored_while_the_clock_was_behind_is_made_safe_once(tmp_path: Path) -> None:
+    """Its beginning tells other processes, and this one, that it was done: it has to be later than before."""
+    clock = datetime(2026, 12, 1, 12, tzinfo=UTC)
+    migrate(tmp_path / "checkout.db")
+    async with await Database.open(tmp_path / "checkout.db", lambda: clock) as db:
+        await db.write(lambda unit: life.begin(unit, "life"))
+        guards = [RestoreGuard(db, tmp_path / name, Outbox()) for name in ("one", "two")]
+        for _ in range(5):
+            await db.write(record)
+        for name, guard in zip(("one", "two"), guards, strict=True):
+            (tmp_path / name).mkdir()
+            await guard.turn()
+        clock -= timedelta(days=1)
+        await db.write(lambda unit: unit.run("DELETE FROM events WHERE seq > 2"))
+        await guards[0].turn()
+        await db.write(log_in)
+        safe = await numbers_of(db)
+        for guard in [*guards, *guards]:
+            await guard.turn()
+        assert (await numbers_of(db)).since == safe.since
+        assert await db.read(logins) == 1
 
 
 async def test_a_restored_database_ends_the_term_of_the_leader_that_knows_it_as_of_later(
