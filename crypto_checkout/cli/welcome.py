@@ -49,7 +49,7 @@ def _leader(server: "RunningServer") -> list[str]:
     state = server.election()
     if state.leader is None:
         return []
-    leads = "this process" if state.own_term is not None else f"{state.leader.process}; this process answers beside it"
+    leads = "this process" if state.is_leader else f"{state.leader.process}; this process answers beside it"
     return [f"  leader   {leads}"]
 
 

@@ -20,18 +20,18 @@ class Leader:
 class ElectionState:
     """The outcome of an election, as one process knows it.
 
-    `own_term` is set while this process leads. `leader` is whoever leads, itself included; None while nobody does.
-    `report` is what the last leader published of the chains, as JSON (`services.leader.report`).
+    `is_leader` tells whether it leads. `leader` is whoever leads, itself included; None while nobody does, and on
+    a file. `report` is what the last leader published of the chains, as JSON (`services.leader.report`).
     """
 
-    own_term: int | None
+    is_leader: bool
     leader: Leader | None
     report: str = "{}"
     is_asked_to_step_down: bool = False
 
 
-ALONE = ElectionState(0, None)
+ALONE = ElectionState(is_leader=True, leader=None)
 """The state where the database is a file: the one process that serves it leads."""
 
-NO_LEADER = ElectionState(None, None)
+NO_LEADER = ElectionState(is_leader=False, leader=None)
 """The state while no leader is known."""

@@ -36,7 +36,7 @@ class Election(Protocol):
 
 def who_leads(state: ElectionState) -> str:
     """Tell who leads, in words that reveal nothing internal."""
-    if state.own_term is not None:
+    if state.is_leader:
         return "this process"
     return "none" if state.leader is None else "another process"
 
@@ -106,9 +106,9 @@ class LeaderElector:
                 log.warning("the database can't be used: this process no longer leads", error=str(error))
             state = NO_LEADER
         await self._take(state)
-        if state.own_term is None or not state.is_asked_to_step_down:
+        if not (state.is_leader and state.is_asked_to_step_down):
             return _EVERY_SECONDS
-        log.info("stepping down, as asked", term=state.own_term)
+        log.info("stepping down, as asked", term=state.leader and state.leader.term)
         await self._end_term()
         return _REST_SECONDS
 
@@ -122,7 +122,7 @@ class LeaderElector:
         self._show(NO_LEADER)
 
     async def _take(self, state: ElectionState) -> None:
-        term = None if state.own_term is None else state.leader
+        term = state.leader if state.is_leader else None
         if self._term is not None and term != self._term:
             await self._loops.abandon()
         if term is not None and term != self._term:
@@ -132,7 +132,7 @@ class LeaderElector:
 
     def _show(self, state: ElectionState) -> None:
         self.state = state
-        metrics.LEADER.set(state.own_term is not None)
+        metrics.LEADER.set(state.is_leader)
         metrics.LEADER_TERM.set(state.leader.term if state.leader else 0)
         for listener in self._listeners:
             listener(state)

@@ -110,7 +110,7 @@ class LeaderReport:
 
     def receive(self, state: ElectionState) -> None:
         """Take over what the leader has published, unless this process leads."""
-        if state.own_term is not None:
+        if state.is_leader:
             self._received, self._report, self._has_led = None, None, True
             return
         if self._has_led:

@@ -120,8 +120,8 @@ class PostgresqlElection:
         leader = None
         if leads and row["process"] is not None:
             leader = Leader(row["process"], moments.from_text(row["since"]), row["term"])
-        own_term = None if self._term is None else row["term"]
-        return ElectionState(own_term, leader, row["seen"], is_asked_to_step_down=row["asked_to_end"] == row["term"])
+        is_asked = row["asked_to_end"] == row["term"]
+        return ElectionState(self._term is not None, leader, row["seen"], is_asked_to_step_down=is_asked)
 
 
 def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:

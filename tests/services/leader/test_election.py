@@ -93,7 +93,13 @@ def ended(term: int | None) -> list[tuple[str, int | None]]:
 
 
 async def test_they_begin_with_each_term_and_end_with_it() -> None:
-    answers = [NO_LEADER, ElectionState(3, THIRD), ElectionState(3, THIRD), NO_LEADER, ElectionState(5, leader(5))]
+    answers = [
+        NO_LEADER,
+        ElectionState(True, THIRD),
+        ElectionState(True, THIRD),
+        NO_LEADER,
+        ElectionState(True, leader(5)),
+    ]
     loops, elector, election, _ = await after(answers)
     assert loops.done == [*begun(3), *lost(3), *begun(5)]
     assert who_leads(elector.state) == "this process"
@@ -105,14 +111,14 @@ async def test_they_begin_with_each_term_and_end_with_it() -> None:
 
 
 async def test_a_new_term_is_one_of_its_own_although_the_leader_is_the_same() -> None:
-    loops, elector, *_ = await after([ElectionState(3, THIRD), ElectionState(4, leader(4))])
+    loops, elector, *_ = await after([ElectionState(True, THIRD), ElectionState(True, leader(4))])
     assert loops.done == [*begun(3), *lost(3), *begun(4)]
     await elector.end()
 
 
 async def test_a_term_of_a_restored_database_is_another_one_although_its_number_is_the_same() -> None:
     again = replace(THIRD, since=THIRD.since + timedelta(minutes=1))
-    loops, elector, *_ = await after([ElectionState(3, THIRD), ElectionState(3, again)])
+    loops, elector, *_ = await after([ElectionState(True, THIRD), ElectionState(True, again)])
     assert loops.done == [*begun(3), *lost(3), *begun(3)]
     await elector.end()
 
@@ -122,7 +128,7 @@ async def test_a_term_of_a_restored_database_is_another_one_although_its_number_
     [DatabaseFailed("gone"), FatalError("an older server is there now"), RuntimeError("can't start new thread")],
 )
 async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_more(error: Exception) -> None:
-    loops, elector, _, pauses = await after([ElectionState(3, THIRD), error, error])
+    loops, elector, _, pauses = await after([ElectionState(True, THIRD), error, error])
     assert loops.done == [*begun(3), *lost(3)]
     assert elector.state == NO_LEADER
     assert pauses == [1, 1, 1]
@@ -131,7 +137,7 @@ async def test_they_end_when_the_database_cannot_be_used_and_write_nothing_any_m
 
 async def test_a_leader_that_is_asked_to_step_down_leaves_the_others_some_time() -> None:
     loops, elector, election, pauses = await after(
-        [ElectionState(3, THIRD), ElectionState(3, THIRD, is_asked_to_step_down=True)]
+        [ElectionState(True, THIRD), ElectionState(True, THIRD, is_asked_to_step_down=True)]
     )
     assert loops.done == [*begun(3), *ended(3)]
     assert election.steps_down == 1

@@ -49,7 +49,7 @@ async def test_a_process_that_follows_knows_the_chains_as_the_leader_does_by_its
         follower = shop.make_watcher()
         report = LeaderReport(shop.db, [follower], Findings({shop.chain_id: list}), lambda: now() + AHEAD)
         assert follower.status.lag is None
-        report.receive(ElectionState(None, None, await shown(shop)))
+        report.receive(ElectionState(False, None, await shown(shop)))
         assert follower.status.head == shop.watcher.status.head
         assert follower.status.processed == shop.watcher.status.processed
         assert follower.status.seen_at is not None
@@ -75,9 +75,9 @@ async def test_what_a_later_version_shows_in_addition_is_left_alone(anvil: Nodes
         seen["chains"]["5"] = {"head": 1}
         follower = shop.make_watcher()
         report = LeaderReport(shop.db, [follower], Findings(), now)
-        report.receive(ElectionState(None, None, "{}"))
+        report.receive(ElectionState(False, None, "{}"))
         assert follower.status.lag is None
-        report.receive(ElectionState(None, None, json.dumps(seen)))
+        report.receive(ElectionState(False, None, json.dumps(seen)))
         assert follower.status.lag == 0
 
 
@@ -134,7 +134,7 @@ async def test_the_time_without_a_leader_is_no_outage_of_a_chain(anvil: Nodes, t
         report.receive(ALONE)
         await report.publish()
         follower = shop.make_watcher()
-        LeaderReport(shop.db, [follower], Findings(), now).receive(ElectionState(None, None, await shown(shop)))
+        LeaderReport(shop.db, [follower], Findings(), now).receive(ElectionState(False, None, await shown(shop)))
         report.receive(NO_LEADER)
         for each in (shop.watcher, follower):
             assert each.status.stuck_reason(now() + timedelta(minutes=5)) is None
@@ -147,7 +147,7 @@ async def test_a_chain_that_cannot_be_read_is_so_at_each_process(anvil: Nodes, t
         await LeaderReport(shop.db, [shop.watcher], Findings(), lambda: clock).publish()
         follower = shop.make_watcher()
         LeaderReport(shop.db, [follower], Findings(), lambda: clock).receive(
-            ElectionState(None, None, await shown(shop))
+            ElectionState(False, None, await shown(shop))
         )
         assert follower.status.stuck_reason(clock) is None
         assert follower.status.stuck_reason(clock + timedelta(seconds=10)) is not None
@@ -158,5 +158,5 @@ async def test_coins_without_a_price_are_known_to_those_that_ask_for_none(anvil:
         own = Findings(unpriced=lambda: {"ETH": "no source answers"})
         await LeaderReport(shop.db, [shop.watcher], own, now).publish()
         report = LeaderReport(shop.db, [shop.make_watcher()], Findings(), now)
-        report.receive(ElectionState(None, None, await shown(shop)))
+        report.receive(ElectionState(False, None, await shown(shop)))
         assert report.findings.unpriced() == {"ETH": "no source answers"}

@@ -28,7 +28,7 @@ Pair = tuple[PostgresqlElection, PostgresqlElection]
 def pair(server: DatabaseServer) -> Iterator[Pair]:
     """Make two candidates; the first one leads."""
     first, second = PostgresqlElection(server, system_clock), PostgresqlElection(server, system_clock)
-    assert first.turn().own_term == 1
+    assert until_leading(first) == 1
     yield first, second
     first.step_down()
     second.step_down()
@@ -37,10 +37,11 @@ def pair(server: DatabaseServer) -> Iterator[Pair]:
 def until_leading(candidate: PostgresqlElection) -> int:
     """Return the term once a candidate leads: a session's lock ends a moment after the session."""
     until = time.monotonic() + 60
-    while (term := candidate.turn().own_term) is None:
+    while not (state := candidate.turn()).is_leader:
         assert time.monotonic() < until
         time.sleep(0.02)
-    return term
+    assert state.leader is not None
+    return state.leader.term
 
 
 def in_term(term: Leader | None, db: Database, work: Any) -> "asyncio.Task[Any]":
@@ -52,13 +53,13 @@ def in_term(term: Leader | None, db: Database, work: Any) -> "asyncio.Task[Any]"
 def test_one_leads_until_it_steps_down_and_each_change_raises_the_term(pair: Pair) -> None:
     first, second = pair
     follows = second.turn()
-    assert follows.own_term is None
+    assert not follows.is_leader
     assert follows.leader is not None
     assert follows.leader.term == 1
-    assert first.turn().own_term == 1
+    assert first.turn().is_leader
     first.step_down()
     assert until_leading(second) == 2
-    assert first.turn().own_term is None
+    assert not first.turn().is_leader
     second.step_down()
     assert until_leading(first) == 3
 
@@ -88,7 +89,7 @@ async def test_a_leader_of_before_a_restore_is_refused_although_its_term_has_com
         assert await asyncio.to_thread(until_leading, candidate) == 1
         before = candidate.turn().leader
         await db.write(lambda unit: unit.run("UPDATE leader SET term = 0, process = NULL, since = NULL"))
-        assert candidate.turn().own_term is None
+        assert not candidate.turn().is_leader
         assert await asyncio.to_thread(until_leading, candidate) == 1
         with pytest.raises(LeaderChanged):
             await in_term(before, db, take_index)
@@ -105,9 +106,9 @@ def test_a_leader_whose_session_was_ended_notices_at_its_next_turn(pair: Pair, s
         )
     assert until_leading(second) == 2
     try:
-        assert first.turn().own_term is None
+        assert not first.turn().is_leader
     except DatabaseFailed:
-        assert first.turn().own_term is None
+        assert not first.turn().is_leader
 
 
 def test_a_leader_whose_session_is_lost_leads_no_more_before_it_waits_for_another(
@@ -124,7 +125,7 @@ def test_a_leader_whose_session_is_lost_leads_no_more_before_it_waits_for_anothe
 
 def test_a_leader_that_is_silent_is_replaced(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = pair
-    assert second.turn().own_term is None
+    assert not second.turn().is_leader
     monkeypatch.setattr(election, "SILENT_SECONDS", 0.0)
     assert until_leading(second) == 2
     assert first._connection is not None
