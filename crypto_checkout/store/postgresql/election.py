@@ -67,10 +67,10 @@ class PostgresqlElection:
 
         Raises DatabaseFailed, and the process doesn't lead then.
         """
-        if self._term is not None and self._connection is not None and not self._connection.is_alive():
-            self.step_down()  # others may lead by now, and a new session may take long
-            return NO_LEADER
         try:
+            if self._term is not None and self._connection is not None and not self._connection.is_alive():
+                self.step_down()  # others may lead by now, and a new session may take long
+                return NO_LEADER
             connection = self._open()
             if self._term is None:
                 self._campaign(connection)
