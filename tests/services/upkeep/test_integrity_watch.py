@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def test_a_check_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 @pytest.mark.sqlite
 async def test_a_check_runs_once_a_day_at_the_quiet_hour(tmp_path: Path) -> None:
-    path, clock = sound(tmp_path), Clock()
+    path, clock = sound(tmp_path), Clock(datetime(2026, 12, 1, 12, tzinfo=UTC))  # three nights in three days
     checked = set()
     async with await Database.open(path, clock) as db:
         watch = IntegrityWatch(db, clock)
