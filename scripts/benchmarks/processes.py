@@ -168,11 +168,18 @@ def print_figures(case: str, number: int, figures: Sequence[Figures], ratio: flo
         print(f"{'':<11}{middle['writes_per_commit']:.1f} writes a commit; writing sessions: {shares}")
 
 
+def cases(text: str) -> list[str]:
+    names = text.split(",")
+    if set(names) - {"create", "read"}:
+        raise argparse.ArgumentTypeError(f"{text}: the cases are create and read")
+    return names
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure one process and several on one PostgreSQL database.")
     parser.add_argument("--seconds", type=float, default=2, help="how long each measurement takes")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
-    parser.add_argument("--cases", default="create,read", help="create, read or both")
+    parser.add_argument("--cases", type=cases, default=["create", "read"], help="create, read or both")
     parser.add_argument("--numbers", default="1,2", help="the numbers of processes")
     arguments = parser.parse_args()
     numbers = [int(each) for each in arguments.numbers.split(",")]
@@ -181,7 +188,7 @@ def main() -> None:
         postgresql = stack.enter_context(running_server())
         shop = Shop(max(numbers), postgresql, Path(folder), stack)
         pool = stack.enter_context(ProcessPoolExecutor(max(numbers), get_context("spawn")))
-        for case in arguments.cases.split(","):
+        for case in arguments.cases:
             rounds = [
                 [shop.measure(case, number, arguments.seconds, pool) for number in numbers]
                 for _ in range(arguments.rounds)

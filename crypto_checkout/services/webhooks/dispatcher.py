@@ -111,14 +111,14 @@ class Dispatcher:
             failure = "deliveries could not be read"
             await every(_POLL_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
         finally:
-            for timer in self._put_off_until.values():
-                timer.cancel()
             tasks = [each.task for each in self._in_flight.values()]
             if self._recording is not None:
                 tasks.append(self._recording)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for timer in self._put_off_until.values():
+                timer.cancel()
             self._in_flight, self._ended, self._recording, self._put_off_until = {}, [], None, {}
 
     async def turn(self) -> float:
