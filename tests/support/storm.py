@@ -88,9 +88,18 @@ class Storm:
         key: of the API, in live mode.
         urls: the servers that are asked, one after the other by chance.
         pause_seconds: what passes between two orders of a shop.
+        timeout_seconds: how long a shop waits for an answer before it asks again.
     """
 
-    def __init__(self, node: Anvil, key: str, urls: Callable[[], Sequence[str]], *, pause_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        node: Anvil,
+        key: str,
+        urls: Callable[[], Sequence[str]],
+        *,
+        pause_seconds: float = 0.0,
+        timeout_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self.node = node
         self.sold: dict[str, dict[str, Any]] = {}
         self.paid: set[str] = set()
@@ -98,6 +107,7 @@ class Storm:
         self._key = key
         self._urls = urls
         self._pause_seconds = pause_seconds
+        self._timeout_seconds = timeout_seconds
         self._asked = 0
         self._seen: list[dict[str, Any]] = []
         self._alone = threading.Lock()
@@ -224,7 +234,7 @@ class Storm:
         urls = self._urls()
         started = time.monotonic()
         try:
-            with httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as client:
+            with httpx.Client(trust_env=False, timeout=self._timeout_seconds) as client:
                 headers = {"Authorization": f"Bearer {self._key}", **arguments.pop("headers", {})}
                 url = f"{random.choice(urls)}/api/v1{path}"
                 answer = client.request(method, url, headers=headers, **arguments)

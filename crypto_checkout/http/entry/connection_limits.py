@@ -7,8 +7,7 @@ share. Hypercorn and Granian limit none of these by client either.
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -68,8 +67,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     A connection is refused when there are too many, of all clients or of one; a trusted proxy may have as many as it
     likes. Refusing early keeps file descriptors for the database, the chains and the webhooks. Where all places are
-    taken, a new connection gets the place of the one that has waited longest for its next request; it is refused if
-    all of them are at work. An open connection is closed when a request takes too long to arrive, its head is too
+    taken, a new connection gets the place of the one that has waited longest for its next request; where those of its
+    client are, of one of these that waits. It is refused if all of them are at work. An open connection is closed when a request takes too long to arrive, its head is too
     large, more than a few requests are queued, or the client takes nothing of its answers for too long.
 
     Where an answer ends the connection before the whole request has come, as a refusal may, the rest is read and
@@ -84,7 +83,7 @@ class GuardedProtocol(HttpToolsProtocol):
     write_seconds = WRITE_SECONDS
     linger_seconds = LINGER_SECONDS
 
-    _open: ClassVar[Counter[str]] = Counter()
+    _open: ClassVar[dict[str, dict["GuardedProtocol", None]]] = {}
     _entropy: ClassVar[Entropy] = Entropy()
     _garbage: ClassVar[RepeatedLine] = RepeatedLine()
     _crowd: ClassVar[RepeatedLine] = RepeatedLine()
@@ -118,7 +117,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._watch is not None:
             self._watch.cancel()
         if self._client_name is not None:
-            self._open[self._client_name] -= 1
+            del self._open[self._client_name][self]
             if not self._open[self._client_name]:
                 del self._open[self._client_name]
         if self.transport is not None:
@@ -206,30 +205,36 @@ class GuardedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
 
     def _has_place(self) -> bool:
-        """Tell whether one more connection has a place; where there is none, close the one that is idle longest."""
+        """Tell whether one more connection has a place."""
         if len(self.connections) < self.most_connections:
             return True
-        idle = next(iter(self._idle), None)
         if (times := self._full.due()) is not None:
             log.warning("all connections are taken", connections=self.most_connections, times=times)
-        if idle is None:
-            return False
-        del self._idle[idle]
-        idle.transport.close()
-        return True
+        return self._has_closed_one_of(self._idle)
 
     def _admit(self, transport: asyncio.Transport) -> bool:
-        """Count the connection for its client; return False if that has too many."""
+        """Note the connection as one of its client's; return False if that has too many."""
         peer = get_remote_addr(transport)
         if peer is None or is_trusted(peer[0], self.trusted_proxies):
             return True
         name = client_name(peer[0])
-        if self._open[name] >= min(self.most_per_client, _share(self.most_connections)):
+        others = self._open.setdefault(name, {})
+        if len(others) >= min(self.most_per_client, _share(self.most_connections)):
             if (times := self._crowd.due()) is not None:
                 log.warning("a client has too many connections", address=peer[0], times=times)
-            return False
+            if not self._has_closed_one_of(others):
+                return False
         self._client_name = name
-        self._open[name] += 1
+        others[self] = None
+        return True
+
+    def _has_closed_one_of(self, connections: Iterable["GuardedProtocol"]) -> bool:
+        """Close the first of them that waits for a request; return False if none does."""
+        idle = next((each for each in connections if each in self._idle), None)
+        if idle is None:
+            return False
+        del self._idle[idle]
+        idle.transport.close()
         return True
 
     def _check_progress(self) -> None:

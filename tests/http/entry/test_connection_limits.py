@@ -6,7 +6,6 @@ import json
 import re
 import select
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -370,23 +369,27 @@ async def test_who_takes_something_at_every_check_may_take_their_time(sizes: Seq
 def test_a_client_has_so_many_connections_and_gets_a_place_back() -> None:
     class Few(Guarded):
         most_per_client = 3
-        _open: ClassVar[Counter[str]] = Counter()  # of this test alone
+        _open: ClassVar[dict[str, dict[Guarded, None]]] = {}  # of this test alone
 
     async def is_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         try:
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            return bool(await reader.read(1))
-        except ConnectionResetError:
+            return bool(await reader.readuntil(b"\r\n\r\n"))
+        except (ConnectionResetError, asyncio.IncompleteReadError):
             return False
 
     async def test() -> None:
         async with listening(Few) as server:
             kept = [await server.connect() for _ in range(3)]
-            assert all([await is_open(*each) for each in kept])
+            await until(lambda: len(server.state.connections) == 3, "accept all")
             assert not await is_open(*await server.connect())
             kept[0][1].close()
             await until(lambda: len(server.state.connections) == 2, "notice that one left")
-            assert await is_open(*await server.connect())
+            kept[0] = await server.connect()
+            assert all([await is_open(*each) for each in kept])
+            assert await is_open(*await server.connect()), "it gets the place of one that waits"
+            assert not await is_open(*kept[1]), "the oldest of its client"
+            assert await is_open(*kept[0])
 
     on_uvloop(test)
 
@@ -394,7 +397,7 @@ def test_a_client_has_so_many_connections_and_gets_a_place_back() -> None:
 def test_a_trusted_proxy_has_as_many_connections_as_it_likes() -> None:
     class Few(Guarded):
         most_per_client = 3
-        _open: ClassVar[Counter[str]] = Counter()  # of this test alone
+        _open: ClassVar[dict[str, dict[Guarded, None]]] = {}  # of this test alone
         trusted_proxies = (ip_network("127.0.0.0/8"),)
 
     async def test() -> None:
