@@ -14,8 +14,8 @@ from pathlib import Path
 
 _KEYS = "revoked-keys"
 _NUMBERS = "last-numbers"
-_PRECISION = 30
-"""The difference of two numbers of reports that tells something, some minutes: a power cut loses half a minute."""
+_MOST_LOST_REPORTS = 30
+"""The reports that a power cut may lose: half a minute of them, with a margin. A greater difference tells something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class LastNumbers:
 
         Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state.
         """
-        return now.life == self.life and 0 < self.reports < now.reports - _PRECISION
+        return now.life == self.life and 0 < self.reports < now.reports - _MOST_LOST_REPORTS
 
     def are_lost_in(self, now: "LastNumbers") -> bool:
         """Tell whether a database that has these numbers now was restored to an earlier state since.
@@ -44,7 +44,7 @@ class LastNumbers:
         What has no rows at all tells nothing: old events are deleted.
         """
         is_same = now.life == self.life and now.since == self.since
-        is_earlier = 0 < now.reports < self.reports - _PRECISION
+        is_earlier = 0 < now.reports < self.reports - _MOST_LOST_REPORTS
         return self.are_events_lost_in(now) or (is_same and (is_earlier or 0 < now.audit < self.audit))
 
     def are_events_lost_in(self, now: "LastNumbers") -> bool:
