@@ -171,8 +171,7 @@ def _server_issues(
         uncollectable={} if mode is None else mode.uncollectable,
         collecting=findings.collecting,
         # The prices of test mode come from a table and need no trying.
-        payment_methods=mode.payment_methods if mode is not None and livemode else None,
-        tried={} if mode is None else mode.unpriced,
+        price_watch=mode.price_watch if mode is not None and livemode else None,
         unpriced=findings.unpriced,
     )
     return ServerIssues(

@@ -17,6 +17,7 @@ from crypto_checkout.chain.wallet.signatures import ReadContract
 from crypto_checkout.config import ChainConfig
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.collect.deposits import Deposits
+from crypto_checkout.services.alerts.price_watch import PriceWatch
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
@@ -61,8 +62,8 @@ class Mode:
     it; all are None in live mode, and the last one for a file, which one process serves.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
     another server seems to have given out. `uncollectable` holds the chains without deposits now, with the reason,
-    `collecting` what keeps from collecting by itself; `contracts` read contracts. `unpriced` holds the coins without a
-    price, with the reason, as `services.alerts.server_issues` found when it tried them last.
+    `collecting` what keeps from collecting by itself; `contracts` read contracts. `price_watch` tries the
+    prices of its coins.
     """
 
     payment_methods: PaymentMethods
@@ -71,6 +72,7 @@ class Mode:
     leader_loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
     balance_sources: Mapping[int, BalanceSource]
+    price_watch: PriceWatch
     sandbox: SandboxChain | None = None
     sandbox_records: CollectionRecords | None = None
     sandbox_relay: Relay | None = None
@@ -79,7 +81,6 @@ class Mode:
     uncollectable: Mapping[int, str] = field(default_factory=dict)
     contracts: Mapping[int, ReadContract] = field(default_factory=dict)
     collecting: Callable[[], Mapping[int, str]] = dict
-    unpriced: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
         balance_sources=opened,
+        price_watch=PriceWatch(payment_methods),
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
         foreign_index=lambda: check.foreign,
         uncollectable={} if deposit_check is None else deposit_check.reasons,
@@ -260,6 +262,7 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         ),
         chains={sandbox.CHAIN_ID: ConfiguredChain(chain, chains.SANDBOX)},
         balance_sources={sandbox.CHAIN_ID: chain},
+        price_watch=PriceWatch(payment_methods),
         sandbox=chain,
         sandbox_records=collections,
         sandbox_relay=relay,

@@ -229,7 +229,7 @@ def _findings(modes: Modes) -> Findings:
     return (
         Findings()
         if live is None
-        else Findings(live.providers, live.collecting, live.foreign_index, lambda: live.unpriced)
+        else Findings(live.providers, live.collecting, live.foreign_index, lambda: live.price_watch.unpriced)
     )
 
 

@@ -11,11 +11,10 @@ from typing import Protocol
 from crypto_checkout.core import moments
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
-from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.sizes import size
 from crypto_checkout.core.upkeep.space import LEAST_FREE_BYTES
-from crypto_checkout.services.checkout.payment_methods import PaymentMethods
+from crypto_checkout.services.alerts.price_watch import PriceWatch
 from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.upkeep.backups import Backups
@@ -42,7 +41,6 @@ _SERVER_WIDE = frozenset(
     {IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.BACKUP, IssueKind.REPLICA, IssueKind.CLOCK}
 )
 _MOST_FAILURES = 3
-_CURRENCY = "USD"
 
 
 class ProviderStatus(Protocol):
@@ -69,20 +67,18 @@ class ProviderStatus(Protocol):
 class WatchedMode:
     """The watched parts of a mode: readiness, chains, their providers by chain id, and prices.
 
-    `payment_methods` is None where prices needn't be tried. `collecting` tells what keeps from collecting, by chain id.
-    `tried` is filled with the coins that had no price when this process tried them last, with the reason, and
-    `unpriced` returns those of the process that does.
+    `price_watch` is None where prices needn't be tried, and `unpriced` returns what the leader's has found.
+    `collecting` tells what keeps from collecting, by chain id.
     """
 
     health: Readiness
     watchers: Sequence[Watcher] = ()
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
-    payment_methods: PaymentMethods | None = None
+    price_watch: PriceWatch | None = None
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
     collecting: Callable[[], Mapping[int, str]] = dict
-    tried: dict[str, str] = field(default_factory=dict)
-    unpriced: Callable[[], Mapping[str, str]] | None = None
+    unpriced: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +145,9 @@ class ServerIssues:
             self._clock_watch.dismiss(subject_id)
 
     async def try_prices(self) -> None:
-        """Ask for the price of each coin, so that a dead source is noticed before a payer meets it."""
-        payment_methods = self._watched.payment_methods
-        if payment_methods is None:
-            return
-        coins = sorted(
-            {each.symbol for chain in payment_methods.chains for each in chain.assets if not each.usd_pegged}
-        )
-        answers = await asyncio.gather(*(_refusal(payment_methods, coin) for coin in coins))
-        self._watched.tried.clear()
-        self._watched.tried.update({coin: why for coin, why in zip(coins, answers, strict=True) if why is not None})
+        """Try the prices that new sessions need, where the mode has such."""
+        if self._watched.price_watch is not None:
+            await self._watched.price_watch.try_all()
 
     def _backup(self) -> Iterator[_ServerIssue]:
         words = None if self._backups is None else self._backups.issue()
@@ -212,11 +201,12 @@ class ServerIssues:
                     yield _ServerIssue(IssueKind.PROVIDER, f"{chain_id} {each.name}", words)
 
     def _prices(self) -> Iterator[_ServerIssue]:
-        unpriced = self._watched.tried if self._watched.unpriced is None else self._watched.unpriced()
+        unpriced = self._watched.unpriced()
         for coin, why in unpriced.items():
             yield _ServerIssue(IssueKind.PRICE, coin, why)
-        payment_methods = self._watched.payment_methods
-        for pair, why in payment_methods.prices.jumps().items() if payment_methods is not None else ():
+        watch = self._watched.price_watch
+        jumps: Mapping[str, str] = {} if watch is None else watch.jumps()
+        for pair, why in jumps.items():
             if why not in unpriced.values():
                 yield _ServerIssue(IssueKind.PRICE, pair, why)
 
@@ -264,15 +254,6 @@ def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIs
     if free_bytes < LEAST_FREE_BYTES:
         left = f"{size(free_bytes)} left"
         yield _ServerIssue(IssueKind.DISK, "disk", f"The disk of the database is almost full: {left}.")
-
-
-async def _refusal(payment_methods: PaymentMethods, coin: str) -> str | None:
-    """Return the reason for which a coin has no price; None if it has one."""
-    try:
-        await payment_methods.prices.rate(coin, _CURRENCY)
-    except (PriceUnavailable, UnsupportedAsset) as error:
-        return error.message
-    return None
 
 
 def _free_bytes(folder: Path) -> int:

@@ -18,6 +18,7 @@ from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
 from crypto_checkout.services.alerts import server_issues
 from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.alerts.price_watch import PriceWatch
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, Policy
 from crypto_checkout.services.ledger.health import Readiness
@@ -251,7 +252,8 @@ async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(time
         policy=Policy(900, 3600, Decimal(0), Decimal(5)),
         chain_time=lambda now: now,
     )
-    server = watched(app, clock, payment_methods=payment_methods)
+    watch = PriceWatch(payment_methods)
+    server = watched(app, clock, price_watch=watch, unpriced=lambda: watch.unpriced)
     found = Issues(app.opened.db, {True: server})
     await found.try_prices()
     assert await server.now() == []
