@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage as Usage
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, OutcomeUnknown
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import Database, WriteUnit
@@ -66,6 +66,8 @@ class UsageRecorder:
 
         try:
             await self._db.write(store)
+        except (OutcomeUnknown, asyncio.CancelledError):
+            raise  # it may be stored: rather it is missing, as after a kill, than counted twice
         except BaseException:  # nothing was stored, whatever the cause  # a loop's boundary
             for meter, taken in counted:
                 meter.put_back(taken)

@@ -1,6 +1,9 @@
 """Usage of providers: counted by host, kept by day, and never the reason that a disk is busy."""
 
+import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,10 @@ from crypto_checkout import metrics
 from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.chain.rpc.providers import Rpc
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage as Usage
-from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.errors import OutcomeUnknown, ProviderFailed
 from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS, UsageRecorder
 from crypto_checkout.store import rpc_usage
-from crypto_checkout.store.database import Database
+from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.support.anvil import Anvil
 from tests.support.api import Clock, open_app
@@ -103,6 +106,46 @@ async def test_what_can_not_be_written_is_written_the_next_time(path: Path) -> N
         meter.count("node.example", Usage(calls=4))
         await UsageRecorder(db, [meter]).turn()
         assert await kept(db, clock) == [(0, "node.example", 7)]
+
+
+async def test_what_may_have_been_written_is_never_counted_twice(path: Path) -> None:
+    """A process that ends cancels the turn while its transaction is committed."""
+    clock, meter = Clock(), Meter(CHAIN)
+    async with await Database.open(path, clock) as db:
+        meter.count("node.example", Usage(calls=3))
+        recorder, began, may_go_on = UsageRecorder(db, [meter]), threading.Event(), threading.Event()
+
+        def hold(_: WriteUnit) -> None:
+            began.set()
+            assert may_go_on.wait(WAIT_SECONDS)
+
+        turn = asyncio.create_task(recorder.turn())
+        held = asyncio.create_task(db.write(hold))  # in the same transaction
+        await asyncio.to_thread(began.wait, WAIT_SECONDS)
+        turn.cancel()
+        await asyncio.wait({turn})
+        may_go_on.set()
+        await held
+        await recorder.turn()
+        assert await kept(db, clock) == [(0, "node.example", 3)]
+
+
+class _OutcomeUnknown(Database):
+    """A database that is lost after it has stored something, and can't tell that it did."""
+
+    async def write(self, work: Callable[[WriteUnit], Any], *, quick: bool = False) -> Any:
+        await super().write(work, quick=quick)
+        raise OutcomeUnknown
+
+
+async def test_what_nobody_knows_to_be_written_is_not_written_again(path: Path) -> None:
+    clock, meter = Clock(), Meter(CHAIN)
+    async with await _OutcomeUnknown.open(path, clock) as db:
+        meter.count("node.example", Usage(calls=3))
+        for _ in range(2):
+            with suppress(OutcomeUnknown):
+                await UsageRecorder(db, [meter]).turn()
+        assert await kept(db, clock) == [(0, "node.example", 3)]
 
 
 async def test_a_server_that_ends_writes_what_it_has_counted(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
