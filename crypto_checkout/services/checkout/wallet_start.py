@@ -160,7 +160,8 @@ class RecordKeeper:
         self._db = db
         self._given_out = records.given_out
         self._in_use = in_use
-        self._has_passed = False
+        self._passed_to: dict[str, int] = {}
+        """Wallets whose addresses were passed over and aren't recorded as unassigned yet, each with its next index."""
 
     async def run(self) -> None:
         """Note it every second, until cancelled."""
@@ -170,15 +171,18 @@ class RecordKeeper:
         """Note the next index of each wallet as it is stored now, and put right one that is too low."""
         stored = await self._db.read(wallets.next_indexes, quick=True)
         if any(self._given_out.is_stored(wallet_id, index) for wallet_id, index in stored.items()):
-            await self._db.write(self._pass_given_out)
-            log.critical(_PASSED)
+            if await self._db.write(self._pass_given_out):  # else another write has done it meanwhile
+                log.critical(_PASSED)
             return
         for wallet_id, index in stored.items():
             self._given_out.see(wallet_id, index)
-        if self._has_passed:
-            self._has_passed = False
+        passed = {wallet_id: to for wallet_id, to in self._passed_to.copy().items() if stored.get(wallet_id, 0) >= to}
+        if passed:  # and committed, by what was read
             for wallet, livemode in self._in_use:
                 await unassigned_addresses.record(self._db, wallet, livemode=livemode)
+            for wallet_id, to in passed.items():
+                if self._passed_to[wallet_id] == to:  # else more was passed over since
+                    del self._passed_to[wallet_id]
 
     def before_writing(self, unit: WriteUnit, *, lacks_some: bool) -> None:
         """Pass over what this process gave out, in another life of the server; every address noted counts as stored.
@@ -188,17 +192,23 @@ class RecordKeeper:
         for wallet_id in self._given_out.take_as_stored():
             if lacks_some:
                 index = max(wallets.next_index(unit, wallet_id), self._given_out.stored(wallet_id))
-                wallets.move_past(unit, wallet_id, index + LEAST_SKIPPED - 1)
-                self._has_passed = True
+                self._move_to(unit, wallet_id, index + LEAST_SKIPPED)
         self._pass_given_out(unit)
 
-    def _pass_given_out(self, unit: WriteUnit) -> None:
+    def _pass_given_out(self, unit: WriteUnit) -> bool:
+        """Move each wallet past what is noted as stored; return whether that was needed."""
+        has_passed = False
         for wallet_id, index in wallets.next_indexes(unit).items():
             given_out = self._given_out.stored(wallet_id)
             if index < given_out:
-                wallets.move_past(unit, wallet_id, given_out - 1)
-                self._has_passed = True
+                self._move_to(unit, wallet_id, given_out)
+                has_passed = True
                 log.warning("addresses are passed over", wallet=wallet_id, addresses=given_out - index, index=given_out)
+        return has_passed
+
+    def _move_to(self, unit: WriteUnit, wallet_id: str, next_index: int) -> None:
+        wallets.move_past(unit, wallet_id, next_index - 1)
+        self._passed_to[wallet_id] = next_index
 
 
 def _apply_shared(

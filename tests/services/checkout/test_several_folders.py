@@ -1,5 +1,7 @@
 """The records of given-out addresses where several processes, each with a folder, serve one database on a server."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from crypto_checkout.store.data_folder.skipping import LEAST_SKIPPED, Skip
 from crypto_checkout.store.database import Database, WriteUnit
 from tests.services.checkout.test_addresses import KEY
 from tests.support.postgresql import PostgresqlServer
+from tests.support.waiting import WAIT_SECONDS, until
 
 WALLET = KEY.wallet_id
 
@@ -164,6 +167,35 @@ async def test_what_was_given_out_in_the_last_moment_is_not_given_out_again_in_a
         await restore(db, 6)
         await db.write(lambda unit: keeper.before_writing(unit, lacks_some=lacks_some))
         assert await give_out(db, first, 1) == [8 + (LEAST_SKIPPED if lacks_some else 0)]
+
+
+@pytest.mark.parametrize("stored", [6, 8])
+async def test_what_is_passed_over_before_it_is_committed_is_no_restore_and_is_recorded_once_it_is(
+    db: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], stored: int
+) -> None:
+    """The keeper takes its turn between the two, and reads the database as of before."""
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
+        await give_out(db, first, 8)
+        keeper = RecordKeeper(db, records, [(KEY, False)])
+        await keeper.turn()
+        await restore(db, stored)
+        passes, may_commit = threading.Event(), threading.Event()
+
+        def pass_over(unit: WriteUnit) -> None:
+            keeper.before_writing(unit, lacks_some=True)
+            passes.set()
+            assert may_commit.wait(WAIT_SECONDS)
+
+        passing = asyncio.create_task(db.write(pass_over))
+        await asyncio.to_thread(passes.wait, WAIT_SECONDS)
+        turn = asyncio.create_task(keeper.turn())
+        await until(lambda: turn.done() or db._queue, "the turn to end, or to wait for the commit")
+        may_commit.set()
+        await asyncio.gather(passing, turn)
+        assert "it was restored to an earlier state" not in capsys.readouterr().out
+        await keeper.turn()
+        rows = await db.read(lambda unit: unit.all("SELECT derivation_index FROM unassigned_addresses"))
+        assert [row[0] for row in rows] == [*range(8 + LEAST_SKIPPED)]
 
 
 async def test_a_folder_that_others_went_on_without_passes_many_over_where_nobody_leads(
