@@ -27,7 +27,7 @@ xpub = "{xpub}"
 fixed = {{ "ETH/USD" = "3000.00" }}
 [webhooks]
 allow_private_networks = true
-retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
 [[chains]]
 id = {chain_id}
 name = "Anvil"

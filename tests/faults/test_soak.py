@@ -137,9 +137,14 @@ class Soak:
         self.node.mine()
 
 
-@pytest.mark.parametrize("seconds", [45, pytest.param(300, marks=pytest.mark.heavy)])
+# The database grows by pages: with few sessions a page more or less is a fifth of what they take.
+@pytest.mark.parametrize(("seconds", "most_growth"), [(45, 2.0), pytest.param(300, 1.3, marks=pytest.mark.heavy)])
 def test_days_of_a_shop_leave_memory_descriptors_threads_and_the_database_flat(
-    seconds: int, anvil: Callable[..., Anvil], tmp_path: Path, record_property: Callable[[str, object], None]
+    seconds: int,
+    most_growth: float,
+    anvil: Callable[..., Anvil],
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     node = anvil(mining="manual")
     config = CONFIG.format(xpub=FRESH_XPUB, chain_id=ANVIL_CHAIN_ID, url=node.url)
@@ -162,7 +167,7 @@ def test_days_of_a_shop_leave_memory_descriptors_threads_and_the_database_flat(
         assert figures["MiB gained after warming up"] < 12
         assert figures["descriptors gained"] < 8
         assert figures["threads gained"] < 4
-        assert figures["KiB a session later"] < 1.3 * max(8, figures["KiB a session at first"])
+        assert figures["KiB a session later"] < most_growth * max(8, figures["KiB a session at first"])
         unexpected = [line for line in server.log.splitlines() if '"exception"' in line or "Traceback" in line]
         assert not unexpected, unexpected[:3]
 

@@ -24,7 +24,7 @@ AT_ONCE = 16
 CONFIG = """
 [webhooks]
 allow_private_networks = true
-retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
 """
 
 
