@@ -21,14 +21,13 @@ from crypto_checkout.core.errors import CheckoutError, DatabaseDamaged, Database
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.upkeep.leader import Leader
 from crypto_checkout.store.faults import as_failure
-from crypto_checkout.store.signals import notices
 from crypto_checkout.store.units import EngineConnection, Lookups, ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 U = TypeVar("U", bound=ReadUnit)
 
-Tell = Callable[[EngineConnection, Sequence[str]], None]
-"""Has the server pass notices on to other processes, with the commit of the connection's transaction."""
+Commit = Callable[[Any, "Sequence[Outcome[Any]]"], None]
+"""An engine's way to commit the transaction of one of its connections, with the outcomes of the units in it."""
 
 BUSY_TIMEOUT_MS = 5_000
 """The time for which a group on the writer's thread waits for another process that writes."""
@@ -92,20 +91,23 @@ class QueuedUnit(Generic[T]):
 
 
 @dataclass(slots=True)
-class _Outcome(Generic[T]):
-    """The outcome of a unit: its result and callbacks, or its error."""
+class Outcome(Generic[T]):
+    """The outcome of a unit: its result and what it left to do after the commit, or its error."""
 
     result: T | None = None
     error: BaseException | None = None
     callbacks: Sequence[tuple[Callable[..., None], tuple[Any, ...]]] = ()
+    event_id: str | None = None
+    """The id of an event that it has recorded, if it did."""
 
 
 def _nobody() -> None:
     """Let nobody join a group."""
 
 
-def _to_nobody(_: EngineConnection, __: Sequence[str]) -> None:
-    """Tell no other process: there is none, or it looks by itself."""
+def _commit(connection: EngineConnection, _: Sequence[Outcome[Any]]) -> None:
+    """Commit and tell nobody: there is no other process, or it looks by itself."""
+    connection.execute("COMMIT")
 
 
 @dataclass(slots=True)
@@ -117,8 +119,10 @@ class Group:
     is_quick: bool = False
     joining: Callable[[], QueuedUnit[Any] | None] = _nobody
     """Returns another unit of the same kind that waits by now, and leaves it to the group."""
-    outcomes: list[_Outcome[Any]] | None = None
-    _uncommitted: list[_Outcome[Any]] | None = None
+    outcomes: list[Outcome[Any]] | None = None
+    _uncommitted: list[Outcome[Any]] | None = None
+    _failed_together: bool = False
+    """True once quick units failed without savepoints: then each has its own."""
 
     @property
     def has_begun(self) -> bool:
@@ -135,7 +139,7 @@ class Group:
         try:
             with closing(StepLimit(connection)) as limit:
                 connection.execute("BEGIN IMMEDIATE")
-                until, outcomes, lookups = time.thread_time() + _MOST_SECONDS, list[_Outcome[Any]](), Lookups()
+                until, outcomes, lookups = time.thread_time() + _MOST_SECONDS, list[Outcome[Any]](), Lookups()
                 for unit in self.units:
                     outcomes.append(_run_unit_together(connection, unit, self.clock(), lookups, limit.call))
                     if time.thread_time() > until:
@@ -145,32 +149,53 @@ class Group:
                 self._uncommitted = outcomes
         except BaseException:  # noqa: BLE001  # raised again by the unit that it belongs to  # a loop's boundary
             _roll_back(connection)
+            self._failed_together = True
         return left
 
-    def finish_together(self, connection: EngineConnection, tell: Tell = _to_nobody) -> None:
-        """Run quick units and commit, without a savepoint each, if none fails after it has changed something.
-
-        If one does, or a statement fails, nothing stays of it, and `finish` is left to run them again.
-        """
-        try:
-            self.outcomes = _run_units(connection, self, tell, _run_unit_together)
-        except DatabaseFailed as error:
-            self.fail(error)
-        except Exception:  # noqa: BLE001, S110  # raised again by the unit that it belongs to  # a loop's boundary
-            pass
-
-    def finish(self, connection: EngineConnection, tell: Tell = _to_nobody) -> None:
-        """Commit what `begin` ran, or run the units, once. If the transaction fails, no unit has any effect."""
-        if self.outcomes is None:
+    def finish(self, connection: EngineConnection, commit: Commit = _commit) -> None:
+        """Commit what `begin` ran, or run the units and commit. If the transaction fails, no unit has any effect."""
+        while self.outcomes is None:
             try:
-                if self._uncommitted is None:
-                    self.outcomes = _run_units(connection, self, tell, _run_unit)
-                else:
-                    connection.execute("COMMIT")
-                    self.outcomes = self._uncommitted
+                self.outcomes = self._finish(connection, commit)
             except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
-                _roll_back(connection)
-                self.fail(error)
+                if self._runs_together and isinstance(error, Exception) and not isinstance(error, DatabaseFailed):
+                    self._failed_together = True  # it is raised again by the unit that it belongs to
+                else:
+                    self.fail(error)
+
+    @property
+    def _runs_together(self) -> bool:
+        """True where the units are to run without savepoints."""
+        return self.is_quick and not self.has_begun and not self._failed_together
+
+    def _finish(self, connection: EngineConnection, commit: Commit) -> list[Outcome[Any]]:
+        try:
+            outcomes = self._run(connection) if self._uncommitted is None else self._uncommitted
+            commit(connection, outcomes)
+        finally:
+            _roll_back(connection)
+        return outcomes
+
+    def _run(self, connection: EngineConnection) -> list[Outcome[Any]]:
+        """Run the units in a transaction on the writer's thread, which may wait for another process.
+
+        Others join them as long as the transaction goes on: those that came while it waited, above all.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        terms, lookups, outcomes = _Terms(connection), Lookups(), list[Outcome[Any]]()
+        run = _run_unit_together if self._runs_together else _run_unit
+        for waiting in self._until_none_joins():
+            is_over = terms.is_over(waiting.context.get(TERM))
+            outcomes.append(_refused() if is_over else run(connection, waiting, self.clock(), lookups))
+        lookups.settle(connection)
+        return outcomes
+
+    def _until_none_joins(self) -> Iterator[QueuedUnit[Any]]:
+        """Yield the units, and those that join them meanwhile."""
+        yield from self.units
+        while (another := self.joining()) is not None:
+            self.units.append(another)
+            yield another
 
     def fail(self, error: BaseException) -> None:
         """Give each unit its own error: tasks that raise a shared one would all extend its traceback."""
@@ -182,14 +207,7 @@ class Group:
         for _ in self.units:
             failure = kind(f"{outcome}: {error}")
             failure.__cause__ = error
-            self.outcomes.append(_Outcome(error=failure))
-
-    def until_none_joins(self) -> Iterator[QueuedUnit[Any]]:
-        """Yield the units, and those that join them meanwhile."""
-        yield from self.units
-        while (another := self.joining()) is not None:
-            self.units.append(another)
-            yield another
+            self.outcomes.append(Outcome(error=failure))
 
     def answer(self) -> None:
         """Resume the callers. The callbacks of a stored unit run even if its caller was cancelled."""
@@ -203,31 +221,6 @@ class Group:
                 unit.future.set_exception(outcome.error)
             else:
                 unit.future.set_result(outcome.result)
-
-
-def _run_units(
-    connection: EngineConnection,
-    group: Group,
-    tell: Tell,
-    run: "Callable[[EngineConnection, QueuedUnit[Any], datetime, Lookups], _Outcome[Any]]",
-) -> list[_Outcome[Any]]:
-    """Run units in one transaction on the writer's thread, which may wait for another process.
-
-    Others join them as long as the transaction goes on: those that came while it waited, above all.
-    """
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        terms, lookups, outcomes = _Terms(connection), Lookups(), list[_Outcome[Any]]()
-        for waiting in group.until_none_joins():
-            is_over = terms.is_over(waiting.context.get(TERM))
-            outcomes.append(_refused() if is_over else run(connection, waiting, group.clock(), lookups))
-        lookups.settle(connection)
-        if told := notices(each for outcome in outcomes for each in outcome.callbacks):
-            tell(connection, told)
-        connection.execute("COMMIT")
-    finally:
-        _roll_back(connection)
-    return outcomes
 
 
 class _Terms:
@@ -250,8 +243,8 @@ class _Terms:
         return (term.term, moments.to_text(term.since)) != self._current
 
 
-def _refused() -> _Outcome[Any]:
-    return _Outcome(error=LeaderChanged("the database took nothing of it: another process leads now"))
+def _refused() -> Outcome[Any]:
+    return Outcome(error=LeaderChanged("the database took nothing of it: another process leads now"))
 
 
 def _roll_back(connection: EngineConnection) -> None:
@@ -264,10 +257,10 @@ def _run_unit(
     waiting: QueuedUnit[Any],
     now: datetime,
     lookups: Lookups,
-) -> _Outcome[Any]:
+) -> Outcome[Any]:
     """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():
-        return _Outcome()
+        return Outcome()
     connection.execute("SAVEPOINT unit")
     unit = WriteUnit(connection, now, lookups)
     try:
@@ -280,8 +273,8 @@ def _run_unit(
         connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
         lookups.clear()
-        return _Outcome(error=as_failure(error))
-    return _Outcome(result=result, callbacks=unit.callbacks)
+        return Outcome(error=as_failure(error))
+    return Outcome(result, None, unit.callbacks, unit.event_id)
 
 
 def _run_unit_together(
@@ -290,14 +283,14 @@ def _run_unit_together(
     now: datetime,
     lookups: Lookups,
     run: Callable[[Callable[[WriteUnit], Any], WriteUnit], Any] = call,
-) -> _Outcome[Any]:
+) -> Outcome[Any]:
     """Run a unit without a savepoint. Raise its error if something of it would stay."""
     if waiting.future.cancelled():
-        return _Outcome()
+        return Outcome()
     unit = WriteUnit(connection, now, lookups)
     try:
-        return _Outcome(result=run(waiting.work, unit), callbacks=unit.callbacks)
+        return Outcome(run(waiting.work, unit), None, unit.callbacks, unit.event_id)
     except CheckoutError as error:  # passed to the caller
         if unit.has_changed or isinstance(error, DatabaseFailed):
             raise
-        return _Outcome(error=error)
+        return Outcome(error=error)

@@ -218,6 +218,8 @@ class WriteUnit(ReadUnit):
     def __init__(self, connection: EngineConnection, now: datetime, lookups: Lookups | None = None) -> None:
         super().__init__(connection, now, lookups)
         self.callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.event_id: str | None = None
+        """The id of an event that it has recorded: if the answer to a COMMIT is lost, the event's row tells of it."""
 
     def put(self, sql: str, parameters: Parameters | Sequence[Value] | None = None) -> None:
         """Run a statement that changes rows, by name or by position, and look at nothing that it answers.

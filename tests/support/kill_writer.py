@@ -38,10 +38,11 @@ def take_index(unit: WriteUnit) -> int:
     )
     assert row is not None
     index: int = row[0]
+    unit.event_id = unit.new_id(ids.EVENT)
     unit.run(
         "INSERT INTO events (id, livemode, type, resource_id, body, created_at)"
         " VALUES (:id, 0, 'session.created', :index, :body, :now)",
-        {"id": unit.new_id(ids.EVENT), "index": str(index), "body": "{}" * 200, "now": unit.now_text},
+        {"id": unit.event_id, "index": str(index), "body": "{}" * 200, "now": unit.now_text},
     )
     unit.run(
         "INSERT INTO blocks (chain_id, number, hash, time) VALUES (1, :index, :hash, :now)",

@@ -77,9 +77,6 @@ class PostgresqlConnection:
         self._was_committed = was_committed
         self._transaction: str | None = None
         """The number of the transaction that is open, once it is known."""
-        self._event: str | None = None
-        """The id of an event that the open transaction has recorded, None if it has recorded none."""
-        self._event_before: str | None = None  # this at the last savepoint
         self._pgconn = session.pgconn
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
@@ -154,25 +151,22 @@ class PostgresqlConnection:
                 self._answers()
             elif sql == _ROLL_BACK_UNIT:
                 self._forget()
-                self._event = self._event_before
-            else:
-                self._event_before = self._event
             self._send_control(sql)
         elif statement := _BEGIN.get(sql):
-            self.in_transaction, self._transaction, self._event = True, None, None
+            self.in_transaction, self._transaction = True, None
             self._send_control(statement)
             if sql == "BEGIN IMMEDIATE":
                 self._send(_LOCK_TO_WRITE, translate(_LOCK_TO_WRITE), ())
         elif sql == "COMMIT":
-            self._commit()
+            self.commit()
         elif sql == "ROLLBACK":
             self._roll_back()
         else:
             return False
         return True
 
-    def _commit(self) -> None:
-        """Commit and wait until it is durable.
+    def commit(self, event_id: str | None = None) -> None:
+        """Commit and wait until it is durable; where the answer is lost, an event of the transaction may tell of it.
 
         Raises DatabaseFailed if nothing was stored, and OutcomeUnknown if that can't be known.
         """
@@ -186,7 +180,7 @@ class PostgresqlConnection:
                 result = self._answers()
         except BaseException as error:  # passed on  # a loop's boundary
             if self.is_lost and transaction is not None:
-                was_committed = self._was_committed(transaction, self._event)
+                was_committed = self._was_committed(transaction, event_id)
                 if was_committed:
                     return
                 if was_committed is None:
@@ -225,8 +219,6 @@ class PostgresqlConnection:
         answer: PostgresqlAnswer | None = None,
     ) -> None:
         values = statement.values(parameters)
-        if statement.records_event:
-            self._event = (values[0] or b"").decode()
         if self._unanswered >= _MOST_UNANSWERED:
             self._answers()
         prepared = self._prepared.get(sql)

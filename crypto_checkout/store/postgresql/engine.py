@@ -11,12 +11,13 @@ from typing import Any, Self, TypeVar
 
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.store.group_commit import Group, QueuedUnit
+from crypto_checkout.store.group_commit import Group, Outcome, QueuedUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.postgresql.peers import Peers
 from crypto_checkout.store.postgresql.reading import QuickRead, QuickReads, read
 from crypto_checkout.store.postgresql.session import ServingSession, open_connection
+from crypto_checkout.store.signals import notices
 from crypto_checkout.store.units import ReadUnit, WriteUnit
 
 T = TypeVar("T")
@@ -187,12 +188,16 @@ class PostgresqlEngine:
             group.fail(error)
             return
         try:
-            others = () if self._peers is None else (self._peers.tell,)
-            if group.is_quick:
-                group.finish_together(connection, *others)
-            group.finish(connection, *others)
+            group.finish(connection, self._commit)
         finally:
             self._commits += 1
+
+    def _commit(self, connection: PostgresqlConnection, outcomes: Sequence[Outcome[Any]]) -> None:
+        """Commit what units did, with their notices to the other processes."""
+        told = notices(each for outcome in outcomes for each in outcome.callbacks)
+        if told and self._peers is not None:
+            self._peers.tell(connection, told)
+        connection.commit(next((each.event_id for each in outcomes if each.event_id is not None), None))
 
     async def _look_often(self) -> None:
         """Notice what other processes commit: the server's snapshot changes whenever a transaction that wrote ends."""

@@ -50,7 +50,6 @@ _OWN_SPELLINGS = {
 }
 """What has another name on each engine. A server's database has bytes where a file has pages."""
 
-_RECORD_EVENT = "INSERT INTO events (id, "
 _TOUCH = re.compile(r"PRAGMA user_version = (\d+)")
 
 
@@ -60,8 +59,6 @@ class Statement:
 
     text: bytes
     names: Sequence[str] | None
-    records_event: bool = False
-    """True for the statement that inserts an event, whose first parameter is the event's id."""
 
     def values(self, parameters: Mapping[str, Value] | Sequence[Value]) -> list[bytes | None]:
         """Return the parameters as the server reads them: texts, whose types follow from where they are."""
@@ -94,7 +91,7 @@ def translate(sql: str) -> Statement:
     text = _TOKEN.sub(replacement, own)
     if places and "RETURNING" not in text:
         text += " RETURNING seq"
-    return Statement(text.encode(), None if places else tuple(names), text.startswith(_RECORD_EVENT))
+    return Statement(text.encode(), None if places else tuple(names))
 
 
 def _text(value: str | int | bytes) -> bytes:

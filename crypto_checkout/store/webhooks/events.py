@@ -30,6 +30,7 @@ def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> None:
         "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         (event.id, int(event.livemode), event.type, resource_id, body, created_at),
     )
+    unit.event_id = event.id
 
 
 def newest_at(unit: ReadUnit) -> datetime | None:

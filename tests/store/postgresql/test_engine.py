@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import psycopg
@@ -18,10 +19,12 @@ import pytest
 
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseFailed, FatalError
+from crypto_checkout.core.webhooks.events import Event, EventType
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
+from crypto_checkout.store.webhooks import events
 from tests.support.kill_writer import killed_after, take_index
 from tests.support.postgresql import DURABLE, PostgresqlServer
 
@@ -335,6 +338,37 @@ async def test_the_outcome_of_a_lost_commit_is_never_that_of_an_earlier_transact
 
     rows = await db.read(lambda unit: unit.all("SELECT number FROM blocks WHERE chain_id = 9 ORDER BY number"))
     assert [row[0] for row in rows] == [1, 3]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_commit_is_found_again_by_an_event_that_is_in_it(
+    db: Database, monkeypatch: pytest.MonkeyPatch, *, quick: bool
+) -> None:
+    commit, told = PostgresqlConnection.commit, list[str | None]()
+
+    def listen(connection: PostgresqlConnection, event_id: str | None = None) -> None:
+        told.append(event_id)
+        commit(connection, event_id)
+
+    def record(event_id: str) -> Callable[[WriteUnit], None]:
+        event = Event(event_id, False, EventType.CUSTOMER_CREATED, system_clock(), {})
+        return lambda unit: events.insert(unit, event, "cus_1", "{}")
+
+    def undone(unit: WriteUnit) -> None:
+        record("evt_undone")(unit)
+        refusing(unit)
+
+    monkeypatch.setattr(PostgresqlConnection, "commit", listen)
+
+    def silent(unit: WriteUnit) -> None:
+        unit.put("INSERT INTO wallets (wallet_id, next_index) VALUES (:id, 1)", {"id": unit.new_id("w")})
+
+    units = [undone, silent, record("evt_1"), record("evt_2")]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in units), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [RuntimeError, NoneType, NoneType, NoneType]
+    assert told == ["evt_1"]
+    await db.write(silent, quick=quick)
+    assert told == ["evt_1", None]
 
 
 def test_kills_lose_no_answered_unit_and_leave_no_half_one(server: DatabaseServer) -> None:
