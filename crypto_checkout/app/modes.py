@@ -100,12 +100,27 @@ class Modes:
     keeper: RecordKeeper
 
 
-async def open_modes(parts: Parts, *, is_led: bool, is_current: bool) -> Modes:
-    """Open the modes that are configured.
+async def address_records(parts: Parts, *, is_led: bool, is_current: bool) -> Records:
+    """Take up the records of given-out addresses beside the database.
 
     `is_led` and `is_current` tell of a server's database how it is found (`wallet_start.apply_shared_records`).
     """
-    records = await _records(parts, is_led=is_led, is_current=is_current)
+    skip = Skip(parts.clock(), secrets.randbelow)
+    folder = parts.config.database.path.resolve().parent
+    database = place(parts.config)
+    new_life = secrets.token_hex(8)
+    if isinstance(database, Path):
+        records = await wallet_start.apply_records(parts.db, folder, skip, new_life)
+    else:
+        records = await wallet_start.apply_shared_records(
+            parts.db, folder, skip, new_life, is_led=is_led, is_current=is_current
+        )
+    parts.stack.callback(records.given_out.close)
+    return records
+
+
+async def open_modes(parts: Parts, records: Records) -> Modes:
+    """Open the modes that are configured."""
     refunds = OpenRefunds(parts.db, parts.events, public_url=parts.config.server.public_url)
     live, test = await _live(parts, records, refunds), await _test(parts, records, refunds)
     configured = [mode for mode in (live, test) if mode is not None]
@@ -267,22 +282,6 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         sandbox_records=collections,
         sandbox_relay=relay,
     )
-
-
-async def _records(parts: Parts, *, is_led: bool, is_current: bool) -> Records:
-    """Take up the records of given-out addresses beside the database."""
-    skip = Skip(parts.clock(), secrets.randbelow)
-    folder = parts.config.database.path.resolve().parent
-    database = place(parts.config)
-    new_life = secrets.token_hex(8)
-    if isinstance(database, Path):
-        records = await wallet_start.apply_records(parts.db, folder, skip, new_life)
-    else:
-        records = await wallet_start.apply_shared_records(
-            parts.db, folder, skip, new_life, is_led=is_led, is_current=is_current
-        )
-    parts.stack.callback(records.given_out.close)
-    return records
 
 
 async def _wallet(parts: Parts, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:

@@ -15,7 +15,7 @@ from pathlib import Path
 from crypto_checkout import litestream
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
-from crypto_checkout.app.modes import Modes, open_modes
+from crypto_checkout.app.modes import Modes, address_records, open_modes
 from crypto_checkout.app.parts import Parts, Watches, backup_job, issuer, watches
 from crypto_checkout.app.urls import place
 from crypto_checkout.config import Config
@@ -165,7 +165,9 @@ async def _open_safely(parts: Parts, guard: RestoreGuard, database: Path | Datab
     parts.events.on(EventType.API_KEY_REVOKED, parts.db.signals.make("a key was revoked", guard.record_revoked))
     is_led = isinstance(database, Path) or await asyncio.to_thread(_is_led, database)
     is_current = await guard.apply(is_led=is_led)
-    modes = await open_modes(parts, is_led=is_led, is_current=is_current)
+    records = await address_records(parts, is_led=is_led, is_current=is_current)
+    await guard.record()  # a start that fails from here on, again and again, passes nothing over again
+    modes = await open_modes(parts, records)
     parts.db.before_writing(
         lambda unit, is_failover: modes.keeper.before_writing(unit, lacks_some=guard.before_writing(unit, is_failover))
     )

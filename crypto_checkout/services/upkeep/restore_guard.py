@@ -111,12 +111,12 @@ class RestoreGuard:
     async def run(self) -> None:
         """Record it within a second, and at the end, until cancelled."""
         try:
-            await every(_EVERY_SECONDS, self._record, log=log, failure=_REFUSED)
+            await every(_EVERY_SECONDS, self.record, log=log, failure=_REFUSED)
         finally:
             with suppress(DatabaseFailed):  # logged
-                await self._record()
+                await self.record()
 
-    async def _record(self) -> None:
+    async def record(self) -> None:
         """Take a turn; where the folder takes nothing, as on a full disk, the next one tries again."""
         try:
             await self.turn()
