@@ -61,6 +61,9 @@ class Engine(Protocol):
     def processes(self) -> int:
         """Return the number of processes that serve this database, this one included."""
 
+    def data(self) -> str:
+        """Return a name of the data, as `Database.data` says."""
+
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
         """Run a unit first in another life of the server, as `Database.before_writing` says."""
 
@@ -175,6 +178,10 @@ class Database:
             if self._version_of_turn is not None:
                 asyncio.get_running_loop().call_soon(self._end_turn, context=_NO_CONTEXT)
         return self._version_of_turn
+
+    def data(self) -> str:
+        """Return a name of the data on a server: it is another one after a restore or a failover. "" for a file."""
+        return self._engine.data()
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None]) -> None:
         """Have a unit run before anything is written after the server was restarted, restored, or failed over to.

@@ -8,6 +8,7 @@ replaced under it. Addresses have records of their own (`services.checkout.walle
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
@@ -25,9 +26,9 @@ log = get_logger("database")
 _EVERY_SECONDS = 1.0
 _REFUSED = "what a restore may not undo could not be recorded"
 _IN_DOUBT = (
-    "other processes have used this database since this one ran last, and none of them leads now: this data folder "
-    "can't tell whether the database was restored to an earlier state. So addresses are passed over, and all logins to "
-    "the dashboard have ended. After a restore, first start a process that ran until the end"
+    "the database was restored or has failed over, or other processes have used it, since this one ran last, and none "
+    "of them leads now: this data folder can't tell what the database lacks. So addresses are passed over, and all "
+    "logins to the dashboard have ended. After a restore, first start a process that ran until the end"
 )
 
 
@@ -47,12 +48,13 @@ class RestoreGuard:
         """Make a database safe that was restored to an earlier state, before it is served. Repeating is safe.
 
         `is_led` tells whether another process leads there, which has made sure of it. Where none does, and others have
-        used the database since this folder's records were kept, it may have been restored, and is made safe as well.
-        Return False then: nobody knows how far addresses were given out.
+        used the database since this folder's records were kept, or it is on other data of the server now, it may lack
+        what they have written, and is made safe as well. Return False then: nobody knows how far addresses were given
+        out.
         """
         self._revoked = await asyncio.to_thread(records.revoked_keys, self._folder)
         self._numbers = await asyncio.to_thread(records.last_numbers, self._folder)
-        known, now = self._numbers, await self._db.read(store.last_numbers)
+        known, now = self._numbers, await self._db.read(self._last_numbers)
         has_missed = not is_led and known is not None and now is not None and known.has_missed_some(now)
         await self._make_safe(in_doubt=has_missed)
         return not has_missed
@@ -88,7 +90,7 @@ class RestoreGuard:
         known = self._numbers
         if known is not None and now is not None and (in_doubt or known.are_lost_in(now)):
             ended = await self._db.write(lambda unit: store.make_safe(unit, known, now))
-            if in_doubt:
+            if in_doubt and not known.are_lost_in(now):
                 log.critical(_IN_DOUBT, logins=ended)
             else:
                 self._say_restored(ended)
@@ -129,7 +131,7 @@ class RestoreGuard:
         version = self._db.version()
         if version is not None and version == self._version:
             return
-        revoked, numbers = await self._db.read(lambda unit: (store.revoked_keys(unit), store.last_numbers(unit)))
+        revoked, numbers = await self._db.read(lambda unit: (store.revoked_keys(unit), self._last_numbers(unit)))
         if self._numbers is not None and numbers is not None and self._numbers.are_events_lost_in(numbers):
             await self._make_safe()
             return
@@ -142,7 +144,11 @@ class RestoreGuard:
         self._version = version
 
     def _compared(self, unit: ReadUnit) -> tuple[list[str], LastNumbers | None]:
-        return store.keys_that_work_again(unit, self._revoked), store.last_numbers(unit)
+        return store.keys_that_work_again(unit, self._revoked), self._last_numbers(unit)
+
+    def _last_numbers(self, unit: ReadUnit) -> LastNumbers | None:
+        numbers = store.last_numbers(unit)
+        return None if numbers is None else replace(numbers, data=self._db.data())
 
     def _revoke(self, unit: WriteUnit, ids: list[str]) -> None:
         for each in ids:

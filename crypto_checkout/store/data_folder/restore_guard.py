@@ -3,17 +3,19 @@
 `revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
 events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
 are lower was restored to an earlier state. It also has the number of reports that leaders had made: one comes every few
-seconds, so it tells how long the database was used, whatever the clocks say.
+seconds, so it tells how long the database was used, whatever the clocks say. And it has the name of the data on a
+server (`Database.data`), which tells that it was restored, if not to which state.
 """
 
 import os
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _KEYS = "revoked-keys"
 _NUMBERS = "last-numbers"
+_NO_DATA = 16 * "-"
 _MOST_LOST_REPORTS = 30
 """The reports that a power cut may lose: half a minute of them, with a margin. A greater difference tells something."""
 
@@ -22,7 +24,8 @@ _MOST_LOST_REPORTS = 30
 class LastNumbers:
     """The numbers that a database had come to: the last `seq` of its events and of its audit trail, and its life.
 
-    `reports` is the number of the last report of a leader, 0 before the first one.
+    `reports` is the number of the last report of a leader, 0 before the first one. `data` is "" for a file, and where
+    it isn't known.
     """
 
     life: str
@@ -30,13 +33,17 @@ class LastNumbers:
     events: int
     audit: int
     reports: int = 0
+    data: str = ""
 
     def has_missed_some(self, now: "LastNumbers") -> bool:
-        """Tell whether a database was used after these numbers were recorded, by others that no record here knows of.
+        """Tell whether others may have used the database after these numbers were recorded, of whom nothing is known here.
 
-        Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state.
+        Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state. Where it
+        was restored, they may have used it after the moment that it went back to, which no number shows.
         """
-        return now.life == self.life and 0 < self.reports < now.reports - _MOST_LOST_REPORTS
+        is_other = bool(self.data and now.data) and self.data != now.data
+        is_ahead = 0 < self.reports < now.reports - _MOST_LOST_REPORTS
+        return now.life == self.life and (is_other or is_ahead)
 
     def are_lost_in(self, now: "LastNumbers") -> bool:
         """Tell whether a database that has these numbers now was restored to an earlier state since.
@@ -77,8 +84,9 @@ def add_revoked_keys(folder: Path, ids: Collection[str]) -> None:
 def last_numbers(folder: Path) -> LastNumbers | None:
     """Return the numbers on record; None if there are none that can be read."""
     with suppress(OSError, ValueError):
-        life, since, events, audit, reports = [*(folder / _NUMBERS).read_text("ascii").split(), "0"][:5]
-        return LastNumbers(life, since, int(events), int(audit), int(reports))
+        words = (folder / _NUMBERS).read_text("ascii").split()
+        life, since, events, audit, reports, data = [*words, *["0", _NO_DATA][len(words) - 4 :]]
+        return LastNumbers(life, since, int(events), int(audit), int(reports), "" if data == _NO_DATA else data)
     return None
 
 
@@ -89,10 +97,17 @@ def note_last_numbers(folder: Path, numbers: LastNumbers) -> None:
     """
     descriptor = os.open(folder / _NUMBERS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        line = f"{numbers.life} {numbers.since} {numbers.events:015} {numbers.audit:015} {numbers.reports:015}\n"
+        counted = f"{numbers.events:015} {numbers.audit:015} {numbers.reports:015}"
+        line = f"{numbers.life} {numbers.since} {counted} {numbers.data or _NO_DATA}\n"
         os.pwrite(descriptor, line.encode("ascii"), 0)
     finally:
         os.close(descriptor)
+
+
+def accept_other_data(folder: Path) -> None:
+    """Let the next start find other data than those on record: the database moves there. Raises OSError."""
+    if (numbers := last_numbers(folder)) is not None:
+        note_last_numbers(folder, replace(numbers, data=""))
 
 
 def bring(folder: Path, to: Path) -> None:

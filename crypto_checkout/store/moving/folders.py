@@ -19,6 +19,7 @@ def brought(folder: Path, to: Path) -> Iterator[None]:
     """
     if folder.resolve() == to.resolve():
         yield
+        restore_guard.accept_other_data(to)
         return
     with FolderLock(to):
         secret_key.add(secret_key.path(folder), to)

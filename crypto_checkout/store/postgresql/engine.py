@@ -163,6 +163,10 @@ class PostgresqlEngine:
         """Return the number of processes that serve the database, this one included."""
         return 1 if self._peers is None else self._peers.processes
 
+    def data(self) -> str:
+        """Return a name of the data, another one after a restore or a failover; "" for a process that doesn't serve."""
+        return self._serving.data
+
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
         """Run a unit before anything is written in another life of the server."""
         self._serving.before_writing = lambda connection, is_failover: work(WriteUnit(connection, clock()), is_failover)

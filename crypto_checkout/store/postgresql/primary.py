@@ -4,6 +4,7 @@ A session is opened with the one that takes writes, whichever the URL names firs
 failover has replaced is refused: what it stores is lost to the others. PostgreSQL counts failovers in the *timeline*.
 """
 
+import hashlib
 import socket
 import struct
 import threading
@@ -34,6 +35,11 @@ SELECT
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END
 FROM pg_control_system()
 """
+_TABLES = """
+SELECT CAST(oid AS TEXT) || ' ' || COALESCE(CAST(CAST(to_regclass('database_life') AS OID) AS TEXT), '')
+FROM pg_database
+WHERE datname = current_database()
+"""
 _LIFE = """
 SELECT CAST(pg_postmaster_start_time() AS TEXT) || ' ' || COALESCE(CAST(stats_reset AS TEXT), '')
 FROM pg_stat_wal
@@ -54,6 +60,17 @@ def timeline(session: "psycopg.Connection[Any]") -> tuple[str, int]:
     row = session.execute(_TIMELINE).fetchone()
     assert row is not None
     return row[0], int(row[1] or "0", 16)
+
+
+def data(session: "psycopg.Connection[Any]") -> str:
+    """Return 16 letters that are others once the database was restored, whichever way but one, or has failed over.
+
+    Going back to an earlier moment begins another timeline, a dump makes other tables, and a copy is another database.
+    The way without a trace is to put an earlier state of the server's disk in place.
+    """
+    row = session.execute(_TABLES).fetchone()
+    assert row is not None
+    return hashlib.sha256(repr((timeline(session), row[0])).encode()).hexdigest()[:16]
 
 
 def refuse_earlier(server: DatabaseServer, session: "psycopg.Connection[Any]") -> None:

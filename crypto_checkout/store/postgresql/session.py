@@ -212,6 +212,8 @@ class ServingSession:
         self._server = server
         self.before_writing: BeforeWriting | None = None
         """Runs before anything is written in another life of the server: after a restart, a restore or a failover."""
+        self.data = ""
+        """The data that the newest session is on (`primary.data`)."""
         self._earlier: tuple[int, str] | None = None
         self._schema: int | None = None
         self._life: str | None = None
@@ -232,7 +234,7 @@ class ServingSession:
                     f"The tables of {self._server} are being changed. Start again when that is done."
                 ) from error
             self._refuse_changed(session)
-            life, timeline = primary.life(session), primary.timeline(session)
+            life, timeline, data = primary.life(session), primary.timeline(session), primary.data(session)
         connection = _connection(self._server, session, writes=True)
         if self.before_writing is not None and life != self._life:
             try:
@@ -242,7 +244,7 @@ class ServingSession:
             except BaseException:  # passed on  # a loop's boundary
                 connection.close()
                 raise
-        self._life, self._timeline = life, timeline
+        self._life, self._timeline, self.data = life, timeline, data
         return connection
 
     def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:

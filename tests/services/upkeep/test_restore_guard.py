@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from crypto_checkout.store.data_folder import life, restore_guard
 from crypto_checkout.store.data_folder.restore_guard import LastNumbers
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.moving import folders
 from crypto_checkout.store.upkeep import leader
 from crypto_checkout.store.upkeep import restore_guard as store
 from tests.support import server
@@ -205,6 +207,30 @@ async def test_no_number_comes_again_after_a_failover_which_one_process_sees_to(
     assert not await db.write(lambda unit: second.before_writing(unit, is_failover=True))
     assert await db.write(record) > last + 1_000
     assert await db.read(logins) == (0 if lost else 1)
+
+
+@pytest.mark.parametrize("words", [4, 5, 6])
+def test_numbers_that_an_earlier_version_recorded_are_read_and_tell_nothing_of_the_data(
+    tmp_path: Path, words: int
+) -> None:
+    numbers = LastNumbers("life", "since", 3, 2, 50, "0123456789abcdef")
+    restore_guard.note_last_numbers(tmp_path, numbers)
+    assert restore_guard.last_numbers(tmp_path) == numbers
+    file = tmp_path / "last-numbers"
+    file.write_text(" ".join(file.read_text("ascii").split()[:words]) + "\n", "ascii")
+    noted = restore_guard.last_numbers(tmp_path)
+    assert noted == replace(numbers, reports=50 if words > 4 else 0, data=numbers.data if words > 5 else "")
+    assert noted.has_missed_some(replace(numbers, data="another")) is (words > 5)
+
+
+def test_a_database_that_is_moved_may_be_other_data(tmp_path: Path) -> None:
+    numbers = LastNumbers("life", "since", 3, 2, 50, "0123456789abcdef")
+    restore_guard.note_last_numbers(tmp_path, numbers)
+    with folders.brought(tmp_path, tmp_path):
+        pass
+    noted = restore_guard.last_numbers(tmp_path)
+    assert noted == replace(numbers, data="")
+    assert not noted.has_missed_some(replace(numbers, data="another"))
 
 
 async def test_a_revocation_is_on_record_before_it_is_answered(db: Database, tmp_path: Path) -> None:

@@ -216,12 +216,14 @@ async def test_after_a_failover_the_standby_is_written_to_and_the_earlier_primar
         async with await Database.open(server, now, serves=True) as db:
             assert await db.write(take_index) == 0, "the standby is named first"
             lives: list[tuple[bool, int]] = []
+            data = db.data()
             db.before_writing(lambda unit, is_failover: lives.append((is_failover, take_index(unit))))
             first.stop(kill=True)
             await until(partial(is_advised, db, "is a standby"), "say that only the standby is there")
             standby.promote()
             assert await written(db) == 2
             assert lives == [(True, 1)], "first of all"
+            assert db.data() not in (data, "")
             network.cut()
             first.start()
             first.execute("ALTER SYSTEM RESET synchronous_standby_names")
