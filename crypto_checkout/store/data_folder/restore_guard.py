@@ -36,7 +36,7 @@ class LastNumbers:
     data: str = ""
 
     def has_missed_some(self, now: "LastNumbers") -> bool:
-        """Tell whether others may have used the database after these numbers were recorded, of whom nothing is known here.
+        """Tell whether others may have used the database after these numbers, so that no record here knows of it.
 
         Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state. Where it
         was restored, they may have used it after the moment that it went back to, which no number shows.
