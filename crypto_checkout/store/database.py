@@ -65,7 +65,7 @@ class Engine(Protocol):
         """Return a name of the data, as `Database.data` says."""
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
-        """Run a unit first in another life of the server, as `Database.before_writing` says."""
+        """Run a unit first in another incarnation of the server, as `Database.before_writing` says."""
 
     async def close(self) -> None:
         """Close the connections."""

@@ -185,7 +185,9 @@ class RecordKeeper:
                     del self._passed_to[wallet_id]
 
     def before_writing(self, unit: WriteUnit, *, lacks_some: bool) -> None:
-        """Pass over what this process gave out, in another life of the server; every address noted counts as stored.
+        """Pass over what this process gave out before a restart, a restore or a failover of the server.
+
+        Every address noted counts as stored then.
 
         `lacks_some` tells that the database may lack what others gave out in the last second, too: more are passed.
         """

@@ -168,7 +168,7 @@ class PostgresqlEngine:
         return self._serving.data
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
-        """Run a unit before anything is written in another life of the server."""
+        """Run a unit before anything is written in another incarnation of the server."""
         self._serving.before_writing = lambda connection, is_failover: work(WriteUnit(connection, clock()), is_failover)
 
     async def close(self) -> None:

@@ -40,7 +40,7 @@ SELECT CAST(oid AS TEXT) || ' ' || COALESCE(CAST(CAST(to_regclass('database_life
 FROM pg_database
 WHERE datname = current_database()
 """
-_LIFE = """
+_INCARNATION = """
 SELECT CAST(pg_postmaster_start_time() AS TEXT) || ' ' || COALESCE(CAST(stats_reset AS TEXT), '')
 FROM pg_stat_wal
 """
@@ -88,13 +88,13 @@ def refuse_earlier(server: DatabaseServer, session: "psycopg.Connection[Any]") -
         )
 
 
-def life(session: "psycopg.Connection[Any]") -> str:
+def incarnation(session: "psycopg.Connection[Any]") -> str:
     """Return what differs after each start of the server, each recovery from a crash and each failover.
 
-    Numbers of transactions count within one life: one that was never on the disk is given out again in the next. (A
-    recovery resets the server's statistics, also where its first process lived on.)
+    Numbers of transactions count within one incarnation: one that was never on the disk is given out again in the next.
+    (A recovery resets the server's statistics, also where its first process lived on.)
     """
-    row = session.execute(_LIFE).fetchone()
+    row = session.execute(_INCARNATION).fetchone()
     assert row is not None
     return str(row[0])
 

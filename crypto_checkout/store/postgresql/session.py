@@ -154,31 +154,33 @@ def open_connection(server: DatabaseServer, name: str, *, writes: bool) -> Postg
 
 def _connection(server: DatabaseServer, session: "psycopg.Connection[Any]", *, writes: bool) -> PostgresqlConnection:
     with _setting_up(session):
-        life = primary.life(session)
-    connection = PostgresqlConnection(session, writes=writes, was_committed=partial(was_committed, server, life))
+        incarnation = primary.incarnation(session)
+    asking = partial(was_committed, server, incarnation)
+    connection = PostgresqlConnection(session, writes=writes, was_committed=asking)
     connection.confirm(_CONFIRM_SECONDS)
     return connection
 
 
-def was_committed(server: DatabaseServer, life: str, transaction: str, event_id: str | None) -> bool | None:
+def was_committed(server: DatabaseServer, incarnation: str, transaction: str, event_id: str | None) -> bool | None:
     """Tell whether a transaction was committed, whose session is lost; None if that can't be known within some seconds.
 
-    Within the server's life the transaction's number tells. In a later one, after a recovery or a failover, the number
-    may have been given out again: then an event that the transaction recorded, by its random id, tells for both.
+    In the same incarnation of the server the transaction's number tells. In a later one, after a recovery or a
+    failover, the number may have been given out again: then an event that the transaction recorded, by its random id,
+    tells for both.
     """
     until = time.monotonic() + _OUTCOME_SECONDS
     while time.monotonic() < until:
         with suppress(DatabaseFailed, psycopg.Error), closing(connect(server, "outcome")) as session:
-            is_same_life = primary.life(session) == life
+            is_same = primary.incarnation(session) == incarnation
             status = _status(session, transaction)
-            if not is_same_life and status == "committed":
+            if not is_same and status == "committed":
                 status = _status_by_event(session, event_id)
             if status is None:
                 return None
             if status == "committed":
                 PostgresqlConnection(session, writes=True).confirm(max(1.0, until - time.monotonic()))
                 return True
-            if status != "in progress" or not is_same_life:
+            if status != "in progress" or not is_same:
                 return False
         time.sleep(_ASK_AGAIN_SECONDS)
     return None
@@ -211,12 +213,12 @@ class ServingSession:
     def __init__(self, server: DatabaseServer) -> None:
         self._server = server
         self.before_writing: BeforeWriting | None = None
-        """Runs before anything is written in another life of the server: after a restart, a restore or a failover."""
+        """Runs before anything is written in another incarnation of the server."""
         self.data = ""
         """The data that the newest session is on (`primary.data`)."""
         self._earlier: tuple[int, str] | None = None
         self._schema: int | None = None
-        self._life: str | None = None
+        self._incarnation: str | None = None
         self._timeline: tuple[str, int] | None = None
 
     def open(self) -> PostgresqlConnection:
@@ -234,9 +236,10 @@ class ServingSession:
                     f"The tables of {self._server} are being changed. Start again when that is done."
                 ) from error
             self._refuse_changed(session)
-            life, timeline, data = primary.life(session), primary.timeline(session), primary.data(session)
+            incarnation, timeline = primary.incarnation(session), primary.timeline(session)
+            data = primary.data(session)
         connection = _connection(self._server, session, writes=True)
-        if self.before_writing is not None and life != self._life:
+        if self.before_writing is not None and incarnation != self._incarnation:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 self.before_writing(connection, timeline != self._timeline)
@@ -244,7 +247,7 @@ class ServingSession:
             except BaseException:  # passed on  # a loop's boundary
                 connection.close()
                 raise
-        self._life, self._timeline, self.data = life, timeline, data
+        self._incarnation, self._timeline, self.data = incarnation, timeline, data
         return connection
 
     def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:

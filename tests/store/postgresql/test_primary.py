@@ -135,7 +135,7 @@ def test_after_a_failover_an_event_tells_whether_its_transaction_was_committed(
     there = DatabaseServer(made.url.replace(str(first.folder), str(standby.folder)), tmp_path)
     numbers = {}
     with psycopg.connect(made.url) as asking:
-        life = primary.life(asking)
+        incarnation = primary.incarnation(asking)
     with closing(open_connection(made, "writer", writes=True)) as writer:
         for event in ("evt_committed", "evt_lost"):
             writer.execute("BEGIN IMMEDIATE")
@@ -148,7 +148,7 @@ def test_after_a_failover_an_event_tells_whether_its_transaction_was_committed(
         standby.promote()
 
     def told(number: str, event: str | None) -> bool | None:
-        return session.was_committed(there, life, number, event)
+        return session.was_committed(there, incarnation, number, event)
 
     with psycopg.connect(there.url, autocommit=True) as other:
         while int(reached(other, "SELECT CAST(pg_current_xact_id() AS TEXT)")) < int(numbers["evt_lost"]) + 1:
