@@ -21,7 +21,7 @@ from crypto_checkout.core.errors import CheckoutError, DatabaseDamaged, Database
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.upkeep.leader import Leader
 from crypto_checkout.store.faults import as_failure
-from crypto_checkout.store.units import EngineConnection, Lookups, ReadUnit, WriteUnit, call
+from crypto_checkout.store.units import EngineConnection, Lookups, ReadUnit, Row, WriteUnit, call
 
 T = TypeVar("T")
 U = TypeVar("U", bound=ReadUnit)
@@ -231,16 +231,21 @@ class _Terms:
 
     def __init__(self, connection: EngineConnection) -> None:
         self._connection = connection
-        self._current: tuple[int, str] | None = None
+        self._row: Row | None = None
 
     def is_over(self, term: Leader | None) -> bool:
         """Tell whether this term is over; None never is."""
         if term is None:
             return False
-        if self._current is None:
-            row = self._connection.execute("SELECT term, since FROM leader").fetchone()
-            self._current = row["term"], row["since"]
-        return (term.term, moments.to_text(term.since)) != self._current
+        if self._row is None:
+            self._row = self._connection.execute("SELECT term, process, since FROM leader").fetchone()
+            assert self._row is not None, "the table has one row"
+        return leader_of(self._row) != term
+
+
+def leader_of(row: Row) -> Leader | None:
+    """Return the leader that the row of `leader` names, in its term; None before the first and after an end of one."""
+    return None if row["process"] is None else Leader(row["process"], moments.from_text(row["since"]), row["term"])
 
 
 def _refused() -> Outcome[Any]:

@@ -19,6 +19,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.upkeep.leader import NO_LEADER, ElectionState, Leader
 from crypto_checkout.log import get_logger
+from crypto_checkout.store.group_commit import leader_of
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import locks
 from crypto_checkout.store.postgresql.connection import PostgresqlConnection
@@ -44,7 +45,7 @@ WHERE datname = current_database()
 _BEGIN_TERM = """
 UPDATE leader
 SET term = term + 1, process = :process, since = :since, asked_to_end = NULL
-RETURNING term
+RETURNING term, process, since
 """
 _ROW = "SELECT term, process, since, asked_to_end, seen FROM leader"
 
@@ -59,8 +60,8 @@ class PostgresqlElection:
         self._server = server
         self._clock = clock
         self._connection: PostgresqlConnection | None = None
-        self._term: tuple[int, str] | None = None
-        """The number of the term in which it leads, and since when; None where it doesn't."""
+        self._own: Leader | None = None
+        """This process as the leader, in its term; None where it doesn't lead."""
 
     def turn(self) -> ElectionState:
         """Lead if nobody does, or confirm it.
@@ -68,11 +69,11 @@ class PostgresqlElection:
         Raises DatabaseFailed, and the process doesn't lead then.
         """
         try:
-            if self._term is not None and self._connection is not None and not self._connection.is_alive():
+            if self._own is not None and self._connection is not None and not self._connection.is_alive():
                 self.step_down()  # others may lead by now, and a new session may take long
                 return NO_LEADER
             connection = self._open()
-            if self._term is None:
+            if self._own is None:
                 self._campaign(connection)
             return self._state(connection)
         except BaseException as error:  # passed on  # a loop's boundary
@@ -83,7 +84,7 @@ class PostgresqlElection:
 
     def step_down(self) -> None:
         """Give up the lock, with the session that holds it. Repeating is safe."""
-        self._term = None
+        self._own = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -107,21 +108,20 @@ class PostgresqlElection:
                 return
         since = moments.to_text(self._clock())
         connection.execute("BEGIN IMMEDIATE")
-        term = connection.execute(_BEGIN_TERM, {"process": PROCESS, "since": since}).fetchone()["term"]
+        row = connection.execute(_BEGIN_TERM, {"process": PROCESS, "since": since}).fetchone()
         connection.execute("COMMIT")
-        self._term = term, since
+        self._own = leader_of(row)
 
     def _state(self, connection: PostgresqlConnection) -> ElectionState:
         row = connection.execute(_ROW).fetchone()
-        if self._term is not None and (row["term"], row["since"]) != self._term:
+        leader = leader_of(row)
+        if self._own is not None and self._own != leader:
             self.step_down()  # another one began without the lock: the database was restored, say
             return NO_LEADER
-        leads = self._term is not None or connection.execute(_LEADERS).fetchone() is not None
-        leader = None
-        if leads and row["process"] is not None:
-            leader = Leader(row["process"], moments.from_text(row["since"]), row["term"])
+        if self._own is None and connection.execute(_LEADERS).fetchone() is None:
+            leader = None
         is_asked = row["asked_to_end"] == row["term"]
-        return ElectionState(self._term is not None, leader, row["seen"], is_asked_to_step_down=is_asked)
+        return ElectionState(self._own is not None, leader, row["seen"], is_asked_to_step_down=is_asked)
 
 
 def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:
@@ -133,6 +133,5 @@ def processes(server: DatabaseServer) -> tuple[Leader | None, Sequence[str]]:
         found = connection.execute(locks.holders(locks.SERVE)).fetchall()
         serving = sorted({row["process"] for row in found} - {""})
         row = connection.execute(_ROW).fetchone()
-        if connection.execute(_LEADERS).fetchone() is None:
-            return None, serving
-        return Leader(row["process"], moments.from_text(row["since"]), row["term"]), serving
+        is_led = connection.execute(_LEADERS).fetchone() is not None
+        return leader_of(row) if is_led else None, serving
