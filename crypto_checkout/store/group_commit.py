@@ -182,11 +182,12 @@ class Group:
         Others join them as long as the transaction goes on: those that came while it waited, above all.
         """
         connection.execute("BEGIN IMMEDIATE")
-        terms, lookups, outcomes = _Terms(connection), Lookups(), list[Outcome[Any]]()
+        lookups, outcomes = Lookups(), list[Outcome[Any]]()
         run = _run_unit_together if self._runs_together else _run_unit
         for waiting in self._until_none_joins():
-            is_over = terms.is_over(waiting.context.get(TERM))
-            outcomes.append(_refused() if is_over else run(connection, waiting, self.clock(), lookups))
+            now = self.clock()
+            is_over = _is_over(waiting.context.get(TERM), ReadUnit(connection, now, lookups))
+            outcomes.append(_refused() if is_over else run(connection, waiting, now, lookups))
         lookups.settle(connection)
         return outcomes
 
@@ -223,24 +224,15 @@ class Group:
                 unit.future.set_result(outcome.result)
 
 
-class _Terms:
-    """Tells a term that is over. It holds for the transaction: whoever begins another one writes too.
+def _is_over(term: Leader | None, unit: ReadUnit) -> bool:
+    """Tell whether a term is over; None never is. The units of a transaction share the answer until one ends the term.
 
     The number may come again in a database that was restored, the moment at which the term began doesn't.
     """
-
-    def __init__(self, connection: EngineConnection) -> None:
-        self._connection = connection
-        self._row: Row | None = None
-
-    def is_over(self, term: Leader | None) -> bool:
-        """Tell whether this term is over; None never is."""
-        if term is None:
-            return False
-        if self._row is None:
-            self._row = self._connection.execute("SELECT term, process, since FROM leader").fetchone()
-            assert self._row is not None, "the table has one row"
-        return leader_of(self._row) != term
+    if term is None:
+        return False
+    (row,) = unit.lookup("SELECT term, process, since FROM leader", table="leader")
+    return leader_of(row) != term
 
 
 def leader_of(row: Row) -> Leader | None:

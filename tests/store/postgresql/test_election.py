@@ -83,6 +83,19 @@ async def test_what_an_earlier_leader_writes_has_no_effect_and_what_others_write
         assert not db.faults.refused_lately
 
 
+async def test_a_term_that_ends_in_a_transaction_is_over_for_what_comes_after_in_it(server: DatabaseServer) -> None:
+    candidate = PostgresqlElection(server, system_clock)
+    async with await Database.open(server, system_clock) as db:
+        assert await asyncio.to_thread(until_leading, candidate) == 1
+        state = await asyncio.to_thread(candidate.turn)
+        writes = [in_term(state.leader, db, take_index), in_term(None, db, leader.end_term)]
+        writes.append(in_term(state.leader, db, take_index))
+        first, _, last = await asyncio.gather(*writes, return_exceptions=True)
+        assert first == 0
+        assert isinstance(last, LeaderChanged)
+        await asyncio.to_thread(candidate.step_down)
+
+
 async def test_a_leader_of_before_a_restore_is_refused_although_its_term_has_come_again(server: DatabaseServer) -> None:
     candidate = PostgresqlElection(server, system_clock)
     async with await Database.open(server, system_clock) as db:
