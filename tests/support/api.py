@@ -21,7 +21,7 @@ import httpx
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.server import RunningServer, open_server
 from crypto_checkout.config import Config
-from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner import api_keys
@@ -128,10 +128,10 @@ SANDBOX = 1337
 
 
 async def has_looked(watcher: Watcher) -> bool:
-    """Take a turn; it fails where this process takes the chain over meanwhile, as another one left it on a server."""
+    """Take a turn; it fails where this process takes the chain over meanwhile, or another one follows it."""
     try:
         await watcher.turn()
-    except ProviderFailed:
+    except (ProviderFailed, ChainMoved):
         return False
     return True
 
