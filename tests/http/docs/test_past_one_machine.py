@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import httpx
@@ -22,6 +21,7 @@ from crypto_checkout.http.docs.contents import guide_text
 from tests.conftest import found
 from tests.http.docs.test_standby import INSTALL, NOTHING, SERVER, SERVER_UNIT, SHOP_KEY, SYSTEMCTL, is_alive
 from tests.support import nginx
+from tests.support.guides import commands
 from tests.support.nginx import Nginx
 from tests.support.ports import free_port
 from tests.support.postgresql import DURABLE, USER, PostgresqlServer
@@ -133,13 +133,6 @@ def machines(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[Ma
         made.close()
 
 
-def commands(heading: str) -> list[str]:
-    """Return the commands of a section, in order."""
-    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", GUIDE, re.DOTALL | re.MULTILINE)
-    found_blocks = re.findall(r"^ *```console\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
-    return [line for block in found_blocks for line in dedent(block).splitlines()]
-
-
 def block(info: str) -> str:
     """Return the text of a block in the guide."""
     (text,) = re.findall(rf"^```{info}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -182,7 +175,7 @@ def test_the_commands_of_the_guide_make_a_shop_that_outlives_a_machine(machines:
     first.start()
     second.prepare_folder()
     (second.folder / "data").mkdir()
-    for line in commands("A database server and its standby"):
+    for line in commands(GUIDE, "A database server and its standby"):
         if "pg_stat_replication" in line:
             wait_until(partial(is_said, machines, line, "| sync\n"), "follow")
         else:
@@ -193,7 +186,7 @@ def test_the_commands_of_the_guide_make_a_shop_that_outlives_a_machine(machines:
     machines.run("shop-1$ systemctl enable --now crypto-checkout")
     wait_until(lambda: SHOP_KEY.search(machines.log("shop-1")), "serve", output=lambda: machines.log("shop-1"))
     (key,) = SHOP_KEY.findall(machines.log("shop-1"))[:1]
-    *others, leader = commands("Two servers")
+    *others, leader = commands(GUIDE, "Two servers")
     for line in others:
         machines.run(line)
     wait_until(lambda: is_alive(f"http://127.0.0.1:{machines.ports['shop-2']}"), "serve")
@@ -206,12 +199,12 @@ def test_the_commands_of_the_guide_make_a_shop_that_outlives_a_machine(machines:
     with Nginx(program, tmp_path, {"shop": site}, upstream=upstream) as proxy:
         url = proxy.urls["shop"]
         sold = sell(url, key, range(6))
-        (hand_over,) = commands("Update")
+        (hand_over,) = commands(GUIDE, "Update")
         machines.run(hand_over)
         machines.run("shop-1$ systemctl disable --now crypto-checkout")
         sold |= sell(url, key, range(6, 12))
         machines.run("shop-1$ systemctl enable --now crypto-checkout")
-        for line in commands("Fail over"):
+        for line in commands(GUIDE, "Fail over"):
             machines.run(line)
         sold |= sell(url, key, range(12, 18))
         assert len({*sold.values()}) == 18
@@ -222,6 +215,6 @@ def test_the_commands_of_the_guide_make_a_shop_that_outlives_a_machine(machines:
 
 def test_every_command_of_the_guide_is_run_above() -> None:
     sections = ("A database server and its standby", "Two servers", "Update", "Fail over")
-    assert sorted(line for heading in sections for line in commands(heading)) == sorted(
+    assert sorted(line for heading in sections for line in commands(GUIDE, heading)) == sorted(
         line.strip() for line in GUIDE.splitlines() if re.match(r"\s*(db|shop)-\d\$ ", line)
     )

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from textwrap import dedent
 
 import httpx
 import pytest
 
 from crypto_checkout.http.docs.contents import guide_text
 from tests.conftest import found
+from tests.support.guides import commands
 from tests.support.replica import find
 from tests.support.ssh import SshServer
 from tests.support.ssh import find as find_ssh
@@ -162,13 +162,6 @@ def machines(folder: Path) -> Iterator[Machines]:
             running.close()
 
 
-def commands(heading: str) -> list[str]:
-    """Return the commands of a section, in order."""
-    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", GUIDE, re.DOTALL | re.MULTILINE)
-    found_blocks = re.findall(r"^ *```console\n(.*?)^ *```", section, re.DOTALL | re.MULTILINE)
-    return [line for block in found_blocks for line in dedent(block).splitlines()]
-
-
 def file_of(name: str) -> str:
     """Return the text of a file in the guide."""
     (text,) = re.findall(rf"^```\w+ {re.escape(name)}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -204,9 +197,9 @@ def test_the_commands_of_the_guide_bring_the_shop_to_the_standby(machines: Machi
     (key,) = SHOP_KEY.findall(machines.log("primary", "crypto-checkout"))[:1]
     given = sell(url, key, 5)
 
-    for line in commands("Prepare the standby"):
+    for line in commands(GUIDE, "Prepare the standby"):
         machines.run(line)
-    *before, start, doctor = commands("Replicate")
+    *before, start, doctor = commands(GUIDE, "Replicate")
     for line in before:
         machines.run(line)
     text = file_of("litestream.yml").replace("standby.example.com:22", f"127.0.0.1:{machines.ssh.port}")
@@ -221,12 +214,12 @@ def test_the_commands_of_the_guide_bring_the_shop_to_the_standby(machines: Machi
     wait_until(socket.exists, "start Litestream", output=lambda: machines.log("primary", "litestream"))
     assert "everything was in it" in " ".join(machines.run(doctor).split())
 
-    restore, look, tidy = commands("Rehearse every month")
+    restore, look, tidy = commands(GUIDE, "Rehearse every month")
     assert "is now restored from the replica" in machines.run(restore)
     assert set(re.findall(r"cs_\w+", machines.run(look))) <= given.keys()
     machines.run(tidy)
 
-    *stops, restore, start, doctor = commands("Fail over")
+    *stops, restore, start, doctor = commands(GUIDE, "Fail over")
     for line in stops:
         machines.run(line)
     said = machines.run(restore)
@@ -253,7 +246,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 def test_every_command_of_the_guide_is_run_above() -> None:
     sections = ("Prepare the standby", "Replicate", "Fail over", "Rehearse every month")
-    assert [line for heading in sections for line in commands(heading)] == [
+    assert [line for heading in sections for line in commands(GUIDE, heading)] == [
         line.strip() for line in GUIDE.splitlines() if re.match(r"\s*(primary|standby)\$ ", line)
     ]
 
