@@ -103,7 +103,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, unless there are too many."""
-        if not self._has_place() or not self._admit(transport):
+        if not self._admit(transport):
             transport.abort()
             return
         super().connection_made(transport)
@@ -213,24 +213,31 @@ class GuardedProtocol(HttpToolsProtocol):
         return self._has_closed_one_of(self._idle)
 
     def _admit(self, transport: asyncio.Transport) -> bool:
-        """Note the connection as one of its client's; return False if that has too many."""
+        """Note the connection as one of its client's; return False if there is no place for it."""
         peer = get_remote_addr(transport)
         if peer is None or is_trusted(peer[0], self.trusted_proxies):
-            return True
+            return self._has_place()
         name = client_name(peer[0])
-        others = self._open.setdefault(name, {})
+        others = self._open.get(name, {})
         if len(others) >= min(self.most_per_client, _share(self.most_connections)):
             if (times := self._crowd.due()) is not None:
                 log.warning("a client has too many connections", address=peer[0], times=times)
-            if not self._has_closed_one_of(others):
-                return False
-        self._client_name = name
-        others[self] = None
-        return True
+            has_place = self._has_closed_one_of(others)  # never one of another client
+        else:
+            has_place = self._has_place()
+        if has_place:
+            self._client_name = name
+            self._open.setdefault(name, {})[self] = None
+        return has_place
 
     def _has_closed_one_of(self, connections: Iterable["GuardedProtocol"]) -> bool:
-        """Close the first of them that waits for a request; return False if none does."""
-        idle = next((each for each in connections if each in self._idle), None)
+        """Close the first of them that waits for a request; return False if none does.
+
+        One whose answer hasn't been taken yet would stay open until it is, beside the one that got its place.
+        """
+        idle = next(
+            (each for each in connections if each in self._idle and not each.transport.get_write_buffer_size()), None
+        )
         if idle is None:
             return False
         del self._idle[idle]

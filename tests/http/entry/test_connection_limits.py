@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_network
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -439,3 +440,44 @@ def test_connections_leave_descriptors_for_everything_else() -> None:
     most = connection_limits.most_connections()
     assert most >= 64
     assert connection_limits.most_connections() == most
+
+
+def test_connections_whose_answers_are_not_taken_keep_their_places_and_are_not_replaced() -> None:
+    """Closing one would keep it open until its answer is taken: a client would have as many as it likes."""
+
+    class Few(Guarded):
+        most_per_client = 3
+        _open: ClassVar[dict[str, dict[Guarded, None]]] = {}  # of this test alone
+
+    answered = []
+
+    async def large(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(8 * 1024 * 1024)})
+        answered.append(True)
+
+    async def test() -> None:
+        async with listening(Few, large) as server:
+            with contextlib.ExitStack() as held:
+                for number in range(6):
+                    connection = held.enter_context(socket.socket())
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    connection.setblocking(False)
+                    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", server.port))
+                    if number < 3:
+                        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                        await until(lambda number=number: len(answered) > number, "answer")  # type: ignore[misc]
+                    else:
+                        await until(partial(is_refused, connection), "refuse it")
+                assert len(server.state.connections) == 3
+
+    on_uvloop(test)
+
+
+def is_refused(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1)
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
