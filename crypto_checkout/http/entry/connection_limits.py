@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import ClassVar
 
 import httptools
@@ -68,8 +69,9 @@ class GuardedProtocol(HttpToolsProtocol):
     A connection is refused when there are too many, of all clients or of one; a trusted proxy may have as many as it
     likes. Refusing early keeps file descriptors for the database, the chains and the webhooks. Where all places are
     taken, a new connection gets the place of the one that has waited longest for its next request; where those of its
-    client are, of one of these that waits. It is refused if all of them are at work. An open connection is closed when a request takes too long to arrive, its head is too
-    large, more than a few requests are queued, or the client takes nothing of its answers for too long.
+    client are, the place of one of these that waits. It is refused if all of them are at work. An open connection is
+    closed when a request takes too long to arrive, its head is too large, more than a few requests are queued, or the
+    client takes nothing of its answers for too long.
 
     Where an answer ends the connection before the whole request has come, as a refusal may, the rest is read and
     passed over until the client closes, for a few seconds and megabytes at most: a close at once would reset the
@@ -231,13 +233,12 @@ class GuardedProtocol(HttpToolsProtocol):
         return has_place
 
     def _has_closed_one_of(self, connections: Iterable["GuardedProtocol"]) -> bool:
-        """Close the first of them that waits for a request; return False if none does.
+        """Close the first of them that waits for a request; return False if none of the first few hundred does.
 
         One whose answer hasn't been taken yet would stay open until it is, beside the one that got its place.
         """
-        idle = next(
-            (each for each in connections if each in self._idle and not each.transport.get_write_buffer_size()), None
-        )
+        waiting = (each for each in islice(connections, MOST_PER_CLIENT) if each in self._idle)
+        idle = next((each for each in waiting if not each.transport.get_write_buffer_size()), None)
         if idle is None:
             return False
         del self._idle[idle]
