@@ -61,8 +61,8 @@ class Engine(Protocol):
     def processes(self) -> int:
         """Return the number of processes that serve this database, this one included."""
 
-    def data(self) -> str:
-        """Return a name of the data, as `Database.data` says."""
+    def data_id(self) -> str:
+        """Return the data's id, as `Database.data_id` says."""
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
         """Run a unit first in another incarnation of the server, as `Database.before_writing` says."""
@@ -179,9 +179,9 @@ class Database:
                 asyncio.get_running_loop().call_soon(self._end_turn, context=_NO_CONTEXT)
         return self._version_of_turn
 
-    def data(self) -> str:
-        """Return a name of the data on a server: it is another one after a restore or a failover. "" for a file."""
-        return self._engine.data()
+    def data_id(self) -> str:
+        """Return the id of a server's data, which changes with a restore and with a failover; "" for a file."""
+        return self._engine.data_id()
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None]) -> None:
         """Have a unit run before anything is written after the server was restarted, restored, or failed over to.

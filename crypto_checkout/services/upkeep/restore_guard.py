@@ -48,9 +48,8 @@ class RestoreGuard:
         """Make a database safe that was restored to an earlier state, before it is served. Repeating is safe.
 
         `is_led` tells whether another process leads there, which has made sure of it. Where none does, and others have
-        used the database since this folder's records were kept, or it is on other data of the server now, it may lack
-        what they have written, and is made safe as well. Return False then: nobody knows how far addresses were given
-        out.
+        used the database since this folder's records were kept, or the server's data are others, it may lack what they
+        have written, and is made safe as well. Return False then: nobody knows how far addresses were given out.
         """
         self._revoked = await asyncio.to_thread(records.revoked_keys, self._folder)
         self._numbers = await asyncio.to_thread(records.last_numbers, self._folder)
@@ -148,7 +147,7 @@ class RestoreGuard:
 
     def _last_numbers(self, unit: ReadUnit) -> LastNumbers | None:
         numbers = store.last_numbers(unit)
-        return None if numbers is None else replace(numbers, data=self._db.data())
+        return None if numbers is None else replace(numbers, data_id=self._db.data_id())
 
     def _revoke(self, unit: WriteUnit, ids: list[str]) -> None:
         for each in ids:

@@ -3,8 +3,8 @@
 `revoked-keys` has the ID of each API key that was revoked, a line each. `last-numbers` has how far the numbers of
 events and of the audit trail had come, and in which life of the database (`store.data_folder.life`): one whose numbers
 are lower was restored to an earlier state. It also has the number of reports that leaders had made: one comes every few
-seconds, so it tells how long the database was used, whatever the clocks say. And it has the name of the data on a
-server (`Database.data`), which tells that it was restored, if not to which state.
+seconds, so it tells how long the database was used, whatever the clocks say. And it has the id of a server's
+data (`Database.data_id`): another one tells that the database was restored, if not to which state.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 _KEYS = "revoked-keys"
 _NUMBERS = "last-numbers"
-_NO_DATA = 16 * "-"
+_NO_DATA_ID = 16 * "-"
 _MOST_LOST_REPORTS = 30
 """The reports that a power cut may lose: half a minute of them, with a margin. A greater difference tells something."""
 
@@ -24,8 +24,8 @@ _MOST_LOST_REPORTS = 30
 class LastNumbers:
     """The numbers that a database had come to: the last `seq` of its events and of its audit trail, and its life.
 
-    `reports` is the number of the last report of a leader, 0 before the first one. `data` is "" for a file, and where
-    it isn't known.
+    `reports` is the number of the last report of a leader, 0 before the first one. `data_id` is "" for a file, and
+    where it isn't known.
     """
 
     life: str
@@ -33,7 +33,7 @@ class LastNumbers:
     events: int
     audit: int
     reports: int = 0
-    data: str = ""
+    data_id: str = ""
 
     def has_missed_some(self, now: "LastNumbers") -> bool:
         """Tell whether others may have used the database after these numbers, so that no record here knows of it.
@@ -41,7 +41,7 @@ class LastNumbers:
         Then nothing here tells whether it is as new as they have left it, or was restored to an earlier state. Where it
         was restored, they may have used it after the moment that it went back to, which no number shows.
         """
-        is_other = bool(self.data and now.data) and self.data != now.data
+        is_other = bool(self.data_id and now.data_id) and self.data_id != now.data_id
         is_ahead = 0 < self.reports < now.reports - _MOST_LOST_REPORTS
         return now.life == self.life and (is_other or is_ahead)
 
@@ -85,8 +85,10 @@ def last_numbers(folder: Path) -> LastNumbers | None:
     """Return the numbers on record; None if there are none that can be read."""
     with suppress(OSError, ValueError):
         words = (folder / _NUMBERS).read_text("ascii").split()
-        life, since, events, audit, reports, data = [*words, *["0", _NO_DATA][len(words) - 4 :]]
-        return LastNumbers(life, since, int(events), int(audit), int(reports), "" if data == _NO_DATA else data)
+        words += ["0", _NO_DATA_ID][len(words) - 4 :]  # earlier versions recorded four or five
+        life, since, events, audit, reports, data_id = words
+        data_id = "" if data_id == _NO_DATA_ID else data_id
+        return LastNumbers(life, since, int(events), int(audit), int(reports), data_id)
     return None
 
 
@@ -98,7 +100,7 @@ def note_last_numbers(folder: Path, numbers: LastNumbers) -> None:
     descriptor = os.open(folder / _NUMBERS, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         counted = f"{numbers.events:015} {numbers.audit:015} {numbers.reports:015}"
-        line = f"{numbers.life} {numbers.since} {counted} {numbers.data or _NO_DATA}\n"
+        line = f"{numbers.life} {numbers.since} {counted} {numbers.data_id or _NO_DATA_ID}\n"
         os.pwrite(descriptor, line.encode("ascii"), 0)
     finally:
         os.close(descriptor)
@@ -107,7 +109,7 @@ def note_last_numbers(folder: Path, numbers: LastNumbers) -> None:
 def accept_other_data(folder: Path) -> None:
     """Let the next start find other data than those on record: the database moves there. Raises OSError."""
     if (numbers := last_numbers(folder)) is not None:
-        note_last_numbers(folder, replace(numbers, data=""))
+        note_last_numbers(folder, replace(numbers, data_id=""))
 
 
 def bring(folder: Path, to: Path) -> None:

@@ -163,9 +163,9 @@ class PostgresqlEngine:
         """Return the number of processes that serve the database, this one included."""
         return 1 if self._peers is None else self._peers.processes
 
-    def data(self) -> str:
-        """Return a name of the data, another one after a restore or a failover; "" for a process that doesn't serve."""
-        return self._serving.data
+    def data_id(self) -> str:
+        """Return the data's id, which changes with a restore and a failover; "" for a process that doesn't serve."""
+        return self._serving.data_id
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
         """Run a unit before anything is written in another incarnation of the server."""

@@ -35,7 +35,7 @@ SELECT
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END
 FROM pg_control_system()
 """
-_TABLES = """
+_DATABASE_AND_TABLE = """
 SELECT CAST(oid AS TEXT) || ' ' || COALESCE(CAST(CAST(to_regclass('database_life') AS OID) AS TEXT), '')
 FROM pg_database
 WHERE datname = current_database()
@@ -62,13 +62,13 @@ def timeline(session: "psycopg.Connection[Any]") -> tuple[str, int]:
     return row[0], int(row[1] or "0", 16)
 
 
-def data(session: "psycopg.Connection[Any]") -> str:
-    """Return 16 letters that are others once the database was restored, whichever way but one, or has failed over.
+def data_id(session: "psycopg.Connection[Any]") -> str:
+    """Return 16 hex digits that change when the database is restored, in any way but one, or fails over.
 
     Going back to an earlier moment begins another timeline, a dump makes other tables, and a copy is another database.
     The way without a trace is to put an earlier state of the server's disk in place.
     """
-    row = session.execute(_TABLES).fetchone()
+    row = session.execute(_DATABASE_AND_TABLE).fetchone()
     assert row is not None
     return hashlib.sha256(repr((timeline(session), row[0])).encode()).hexdigest()[:16]
 

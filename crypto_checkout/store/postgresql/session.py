@@ -214,8 +214,8 @@ class ServingSession:
         self._server = server
         self.before_writing: BeforeWriting | None = None
         """Runs before anything is written in another incarnation of the server."""
-        self.data = ""
-        """The data that the newest session is on (`primary.data`)."""
+        self.data_id = ""
+        """The id of the data that the newest session is on (`primary.data_id`)."""
         self._earlier: tuple[int, str] | None = None
         self._schema: int | None = None
         self._incarnation: str | None = None
@@ -237,7 +237,7 @@ class ServingSession:
                 ) from error
             self._refuse_changed(session)
             incarnation, timeline = primary.incarnation(session), primary.timeline(session)
-            data = primary.data(session)
+            data_id = primary.data_id(session)
         connection = _connection(self._server, session, writes=True)
         if self.before_writing is not None and incarnation != self._incarnation:
             try:
@@ -247,7 +247,7 @@ class ServingSession:
             except BaseException:  # passed on  # a loop's boundary
                 connection.close()
                 raise
-        self._incarnation, self._timeline, self.data = incarnation, timeline, data
+        self._incarnation, self._timeline, self.data_id = incarnation, timeline, data_id
         return connection
 
     def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:

@@ -85,7 +85,7 @@ class SqliteEngine:
                 raise as_failure(error) from error
             return cls(writer, readers, quick_reader, connections.pop_all())
 
-    def data(self) -> str:
+    def data_id(self) -> str:
         """Return "": `store.data_folder.life` tells one file from another."""
         return ""
 

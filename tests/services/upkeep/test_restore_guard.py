@@ -219,8 +219,8 @@ def test_numbers_that_an_earlier_version_recorded_are_read_and_tell_nothing_of_t
     file = tmp_path / "last-numbers"
     file.write_text(" ".join(file.read_text("ascii").split()[:words]) + "\n", "ascii")
     noted = restore_guard.last_numbers(tmp_path)
-    assert noted == replace(numbers, reports=50 if words > 4 else 0, data=numbers.data if words > 5 else "")
-    assert noted.has_missed_some(replace(numbers, data="another")) is (words > 5)
+    assert noted == replace(numbers, reports=50 if words > 4 else 0, data_id=numbers.data_id if words > 5 else "")
+    assert noted.has_missed_some(replace(numbers, data_id="another")) is (words > 5)
 
 
 def test_a_database_that_is_moved_may_be_other_data(tmp_path: Path) -> None:
@@ -229,8 +229,8 @@ def test_a_database_that_is_moved_may_be_other_data(tmp_path: Path) -> None:
     with folders.brought(tmp_path, tmp_path):
         pass
     noted = restore_guard.last_numbers(tmp_path)
-    assert noted == replace(numbers, data="")
-    assert not noted.has_missed_some(replace(numbers, data="another"))
+    assert noted == replace(numbers, data_id="")
+    assert not noted.has_missed_some(replace(numbers, data_id="another"))
 
 
 async def test_a_revocation_is_on_record_before_it_is_answered(db: Database, tmp_path: Path) -> None:

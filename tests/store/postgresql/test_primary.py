@@ -215,15 +215,15 @@ async def test_after_a_failover_the_standby_is_written_to_and_the_earlier_primar
         server = through([other, network], made)
         async with await Database.open(server, now, serves=True) as db:
             assert await db.write(take_index) == 0, "the standby is named first"
-            lives: list[tuple[bool, int]] = []
-            data = db.data()
-            db.before_writing(lambda unit, is_failover: lives.append((is_failover, take_index(unit))))
+            failovers: list[tuple[bool, int]] = []
+            data_id = db.data_id()
+            db.before_writing(lambda unit, is_failover: failovers.append((is_failover, take_index(unit))))
             first.stop(kill=True)
             await until(partial(is_advised, db, "is a standby"), "say that only the standby is there")
             standby.promote()
             assert await written(db) == 2
-            assert lives == [(True, 1)], "first of all"
-            assert db.data() not in (data, "")
+            assert failovers == [(True, 1)], "first of all"
+            assert db.data_id() not in (data_id, "")
             network.cut()
             first.start()
             first.execute("ALTER SYSTEM RESET synchronous_standby_names")
@@ -236,5 +236,5 @@ async def test_after_a_failover_the_standby_is_written_to_and_the_earlier_primar
                 await db.read(lambda unit: unit.one("SELECT 1"))
             other.mend()
             assert await written(db) == 3
-            assert len(lives) == 1, "it has lived on"
+            assert len(failovers) == 1, "it has lived on"
     assert stored(made) == 1
