@@ -62,8 +62,8 @@ class Mode:
     it; all are None in live mode, and the last one for a file, which one process serves.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
     another server seems to have given out. `uncollectable` holds the chains without deposits now, with the reason,
-    `collecting` what keeps from collecting by itself; `contracts` read contracts. `price_watch` tries the
-    prices of its coins.
+    `collecting` what keeps from collecting by itself; `contracts` read contracts. `price_watch` tries the prices of
+    its coins.
     """
 
     payment_methods: PaymentMethods

@@ -166,7 +166,7 @@ async def _open_safely(parts: Parts, guard: RestoreGuard, database: Path | Datab
     is_led = isinstance(database, Path) or await asyncio.to_thread(_is_led, database)
     is_current = await guard.apply(is_led=is_led)
     records = await address_records(parts, is_led=is_led, is_current=is_current)
-    await guard.record()  # a start that fails from here on, again and again, passes nothing over again
+    await guard.record()  # a start that keeps failing from here on passes addresses over only once
     modes = await open_modes(parts, records)
     parts.db.before_writing(
         lambda unit, is_failover: modes.keeper.before_writing(unit, lacks_some=guard.before_writing(unit, is_failover))

@@ -236,7 +236,7 @@ def _is_over(term: Leader | None, unit: ReadUnit) -> bool:
 
 
 def leader_of(row: Row) -> Leader | None:
-    """Return the leader that the row of `leader` names, in its term; None before the first and after an end of one."""
+    """Return the leader that the row of `leader` names, in its term; None before the first, and once one has ended."""
     return None if row["process"] is None else Leader(row["process"], moments.from_text(row["since"]), row["term"])
 
 

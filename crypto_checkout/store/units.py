@@ -219,7 +219,7 @@ class WriteUnit(ReadUnit):
         super().__init__(connection, now, lookups)
         self.callbacks: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self.event_id: str | None = None
-        """The id of an event that it has recorded: if the answer to a COMMIT is lost, the event's row tells of it."""
+        """The id of an event that it has recorded. If the answer to COMMIT is lost, its row tells the outcome."""
 
     def put(self, sql: str, parameters: Parameters | Sequence[Value] | None = None) -> None:
         """Run a statement that changes rows, by name or by position, and look at nothing that it answers.

@@ -68,10 +68,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     A connection is refused when there are too many, of all clients or of one; a trusted proxy may have as many as it
     likes. Refusing early keeps file descriptors for the database, the chains and the webhooks. Where all places are
-    taken, a new connection gets the place of the one that has waited longest for its next request; where those of its
-    client are, the place of one of these that waits. It is refused if all of them are at work. An open connection is
-    closed when a request takes too long to arrive, its head is too large, more than a few requests are queued, or the
-    client takes nothing of its answers for too long.
+    taken, a new connection gets the place of the one that has waited longest for its next request; where its client's
+    are taken, that of one of the client's own that waits. It is refused if all of them are at work. An open connection
+    is closed when a request takes too long to arrive, its head is too large, more than a few requests are queued, or
+    the client takes nothing of its answers for too long.
 
     Where an answer ends the connection before the whole request has come, as a refusal may, the rest is read and
     passed over until the client closes, for a few seconds and megabytes at most: a close at once would reset the
@@ -207,12 +207,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
 
     def _has_place(self) -> bool:
-        """Tell whether one more connection has a place."""
+        """Tell whether one more connection has a place; where all are taken, close one that waits for a request."""
         if len(self.connections) < self.most_connections:
             return True
         if (times := self._full.due()) is not None:
             log.warning("all connections are taken", connections=self.most_connections, times=times)
-        return self._has_closed_one_of(self._idle)
+        return self._has_closed_one(self._idle)
 
     def _admit(self, transport: asyncio.Transport) -> bool:
         """Note the connection as one of its client's; return False if there is no place for it."""
@@ -224,7 +224,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(others) >= min(self.most_per_client, _share(self.most_connections)):
             if (times := self._crowd.due()) is not None:
                 log.warning("a client has too many connections", address=peer[0], times=times)
-            has_place = self._has_closed_one_of(others)  # never one of another client
+            has_place = self._has_closed_one(others)  # never one of another client
         else:
             has_place = self._has_place()
         if has_place:
@@ -232,10 +232,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._open.setdefault(name, {})[self] = None
         return has_place
 
-    def _has_closed_one_of(self, connections: Iterable["GuardedProtocol"]) -> bool:
+    def _has_closed_one(self, connections: Iterable["GuardedProtocol"]) -> bool:
         """Close the first of them that waits for a request; return False if none of the first few hundred does.
 
-        One whose answer hasn't been taken yet would stay open until it is, beside the one that got its place.
+        More aren't looked at, as this happens for each connection that a crowd opens. One whose answer hasn't been
+        taken yet is passed over: it would stay open until then, beside the one that got its place.
         """
         waiting = (each for each in islice(connections, MOST_PER_CLIENT) if each in self._idle)
         idle = next((each for each in waiting if not each.transport.get_write_buffer_size()), None)

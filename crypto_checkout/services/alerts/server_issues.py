@@ -145,7 +145,7 @@ class ServerIssues:
             self._clock_watch.dismiss(subject_id)
 
     async def try_prices(self) -> None:
-        """Try the prices that new sessions need, where the mode has such."""
+        """Try the prices of the mode's coins, where they need trying."""
         if self._watched.price_watch is not None:
             await self._watched.price_watch.try_all()
 

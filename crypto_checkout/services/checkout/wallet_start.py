@@ -176,8 +176,9 @@ class RecordKeeper:
             return
         for wallet_id, index in stored.items():
             self._given_out.see(wallet_id, index)
-        passed = {wallet_id: to for wallet_id, to in self._passed_to.copy().items() if stored.get(wallet_id, 0) >= to}
-        if passed:  # and committed, by what was read
+        pending = self._passed_to.copy()  # the writer's thread adds to it
+        passed = {wallet_id: to for wallet_id, to in pending.items() if stored.get(wallet_id, 0) >= to}
+        if passed:  # and committed, as the read shows
             for wallet, livemode in self._in_use:
                 await unassigned_addresses.record(self._db, wallet, livemode=livemode)
             for wallet_id, to in passed.items():

@@ -67,7 +67,7 @@ class UsageRecorder:
         try:
             await self._db.write(store)
         except (OutcomeUnknown, asyncio.CancelledError):
-            raise  # it may be stored: rather it is missing, as after a kill, than counted twice
+            raise  # it may be stored: better missing, as after a kill, than counted twice
         except BaseException:  # nothing was stored, whatever the cause  # a loop's boundary
             for meter, taken in counted:
                 meter.put_back(taken)

@@ -166,7 +166,7 @@ class PostgresqlConnection:
         return True
 
     def commit(self, event_id: str | None = None) -> None:
-        """Commit and wait until it is durable; where the answer is lost, an event of the transaction may tell of it.
+        """Commit and wait until it is durable. If the answer is lost, an event of the transaction may tell the outcome.
 
         Raises DatabaseFailed if nothing was stored, and OutcomeUnknown if that can't be known.
         """
