@@ -80,7 +80,10 @@ def test_a_leader_that_hangs_is_replaced_and_does_no_harm_when_it_goes_on(
     node = anvil(mining="manual")
     with Receiver() as receiver, Fleet(tmp_path, config(node), database.url("shop"), SERVERS) as fleet:
         others = [*range(SERVERS)]
-        urls = lambda: [f"http://127.0.0.1:{fleet.ports[number]}" for number in others]  # noqa: E731
+
+        def urls() -> list[str]:
+            return [f"http://127.0.0.1:{fleet.ports[number]}" for number in others]
+
         storm = Storm(node, fleet.key, urls, timeout_seconds=5)  # all shops may have asked the one that hangs
         hook = {"url": receiver.url, "events": EVENTS}
         fleet.running()[0].client(fleet.key).post("/webhook_endpoints", json=hook).raise_for_status()

@@ -20,9 +20,9 @@ from tests.support.waiting import until
 
 @pytest.fixture
 async def database(postgresql_server: PostgresqlServer, tmp_path: Path) -> AsyncIterator[DatabaseServer]:
-    made = postgresql_server.new_database(tmp_path)
-    yield made
-    postgresql_server.drop(made)
+    new = postgresql_server.new_database(tmp_path)
+    yield new
+    postgresql_server.drop(new)
 
 
 def section(database: DatabaseServer, folder: Path) -> dict[str, Any]:

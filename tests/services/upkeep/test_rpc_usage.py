@@ -138,7 +138,7 @@ class _OutcomeUnknown(Database):
         raise OutcomeUnknown
 
 
-async def test_what_nobody_knows_to_be_written_is_not_written_again(path: Path) -> None:
+async def test_what_is_not_known_to_be_written_is_not_written_again(path: Path) -> None:
     clock, meter = Clock(), Meter(CHAIN)
     async with await _OutcomeUnknown.open(path, clock) as db:
         meter.count("node.example", Usage(calls=3))

@@ -358,11 +358,10 @@ async def test_a_commit_is_found_again_by_an_event_that_is_in_it(
         record("evt_undone")(unit)
         refusing(unit)
 
-    monkeypatch.setattr(PostgresqlConnection, "commit", listen)
-
     def silent(unit: WriteUnit) -> None:
         unit.put("INSERT INTO wallets (wallet_id, next_index) VALUES (:id, 1)", {"id": unit.new_id("w")})
 
+    monkeypatch.setattr(PostgresqlConnection, "commit", listen)
     units = [undone, silent, record("evt_1"), record("evt_2")]
     outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in units), return_exceptions=True)
     assert [type(each) for each in outcomes] == [RuntimeError, NoneType, NoneType, NoneType]
