@@ -118,6 +118,7 @@ async def test_a_stuck_chain_takes_no_new_sessions_until_it_is_read_again(
             await until(sells, "take payments again")
 
 
+@pytest.mark.sqlite  # the disk of a file
 def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Server) -> None:
     api = server.api
     assert api.post("/payment_links", json=LINK).status_code == 201
@@ -143,6 +144,7 @@ def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Se
     assert len(api.get("/payment_links").json()["data"]) == 2
 
 
+@pytest.mark.sqlite  # the disk of a file
 def test_a_full_disk_is_not_blamed_on_the_node(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
     node = anvil()
     shop = LiveServer(tmp_path, node)
