@@ -28,6 +28,7 @@ def reset_password(options: Options) -> None:
     can keep running.
     """
     from crypto_checkout.app import offline
+    from crypto_checkout.app.urls import as_served
 
     config = load_config(options)
     require_database(config)
@@ -39,7 +40,7 @@ def reset_password(options: Options) -> None:
     ended = with_database(options, work)
     click.echo(f"The dashboard's password is set for the data in {shown_place(config)}.")
     click.echo(f"Logins ended: {ended}. The second factor and its recovery codes are removed.")
-    click.echo(f"Sign in at {config.server.public_url}/dashboard")
+    click.echo(f"Sign in at {as_served(config).server.public_url}/dashboard")
 
 
 def _prompt(names: list[str]) -> str:

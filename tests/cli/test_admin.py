@@ -72,6 +72,7 @@ def test_the_command_sets_the_password_beside_the_running_server_and_ends_all_lo
         done = reset(tmp_path, f"{OTHER_PASSWORD}\n")
         assert done.returncode == 0, done.stderr
         assert "Logins ended: 1." in done.stdout
+        assert f"Sign in at {server.url}/dashboard" in done.stdout
         assert OTHER_PASSWORD not in done.stdout
         assert client.get("/test/settings").status_code == 303
         assert client.post("/sign-in", data={"password": PASSWORD}).status_code == 403

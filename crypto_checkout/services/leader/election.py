@@ -114,12 +114,14 @@ class LeaderElector:
 
     async def _end_term(self) -> None:
         """End the loops, then let others lead. Repeating is safe."""
-        if self._term is not None:
+        led = self._term is not None
+        if led:
             await self._loops.stop()
         self._term = None
         with suppress(DatabaseFailed):
             await self._on_thread(self._election.step_down)
-        self._show(NO_LEADER)
+        if led:  # otherwise another process may lead
+            self._show(NO_LEADER)
 
     async def _take(self, state: ElectionState) -> None:
         term = state.leader if state.is_leader else None

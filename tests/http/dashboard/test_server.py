@@ -11,8 +11,10 @@ import pytest
 
 from crypto_checkout import __version__
 from crypto_checkout.core import moments
+from crypto_checkout.core.upkeep.space import SpaceKind
 from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.http.docs.markdown import render
+from crypto_checkout.store.upkeep import space
 from tests.support.api import PRICE, App, Clock, made, open_app
 from tests.support.dashboard import signed_in
 from tests.support.postgresql import PostgresqlServer
@@ -55,11 +57,13 @@ async def test_of_a_database_on_a_server_it_promises_no_forecast_and_no_measurem
 ) -> None:
     made_there = postgresql_server.new_database(tmp_path)
     async with open_app(tmp_path, database={"url": made_there.url, "path": tmp_path / "checkout.db"}) as app:
+        # as of the file that it was moved from
+        await app.opened.db.write(lambda unit: space.store(unit, {SpaceKind.SESSIONS: 115_000}))
         shown = words((await (await signed_in(app)).get(PAGE)).text)
     postgresql_server.drop(made_there)
     assert "This is the disk of the data folder. The database is on a PostgreSQL server: watch its disk there." in shown
     assert re.search(r"The database \S+ \S+ \d+% On the PostgreSQL server\.", shown)
-    for promise in ("after a week of measurements", "is being measured", "the database’s file"):
+    for promise in ("after a week of measurements", "is being measured", "the database’s file", "Payment sessions"):
         assert promise not in shown
 
 

@@ -145,6 +145,13 @@ async def test_a_leader_that_is_asked_to_step_down_leaves_the_others_some_time()
     await elector.end()
 
 
+async def test_one_that_ends_while_another_leads_does_not_say_that_none_leads() -> None:
+    _, elector, election, _ = await after([ElectionState(False, THIRD)])
+    await elector.end()
+    assert election.steps_down == 1
+    assert who_leads(elector.state) == "another process"
+
+
 async def test_on_a_file_they_run_from_the_start_to_the_end_without_a_term() -> None:
     loops = Loops()
     elector = AlwaysLeader(loops.running)

@@ -37,7 +37,10 @@ class _Row:
 
 async def show(request: DashboardRequest) -> Response:
     """Show the version, the disk, and what takes up the space."""
-    report, taken = await request.services.disk.report(), await request.services.disk.space()
+    report = await request.services.disk.report()
+    is_file = request.services.settings.backup.server is None
+    # A database that was moved to a server brings along what was measured of its file.
+    taken = await request.services.disk.space() if is_file else None
     return request.render(
         "settings/server.html",
         version=__version__,
