@@ -34,6 +34,7 @@ def ids(server: Server, key: str | None) -> list[str]:
     return [each["id"] for each in server.client(key).get("/checkout_sessions").json()["data"]]
 
 
+@pytest.mark.sqlite  # begins with a file
 def test_a_shop_moves_there_and_back_and_no_address_is_given_out_twice(shop: Path, url: str) -> None:
     with Server(shop, "") as server:
         key = server.key

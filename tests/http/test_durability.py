@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import found
 from tests.support.server import Server
 
@@ -16,6 +18,7 @@ WHOLE_PAGE = "20000"
 SYNCED = re.compile(r"f(?:data)?sync(?:\(\d+<[^>]*-wal>| resumed>)\) += 0")
 
 
+@pytest.mark.sqlite  # a server of PostgreSQL writes its own
 def test_the_log_is_on_the_disk_before_a_created_session_is_answered(tmp_path: Path) -> None:
     strace = found("strace", shutil.which("strace"), "there is no strace: apt-get install strace")
     trace = tmp_path / "trace"

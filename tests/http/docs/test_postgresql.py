@@ -73,6 +73,7 @@ def sell(folder: Path, key: str | None, config: str | None = None) -> tuple[str 
         return server.key or key, {each["address"] for each in listed}
 
 
+@pytest.mark.sqlite  # begins with a file
 def test_a_shop_moves_there_is_restored_and_moves_back_by_the_commands_of_the_guide(shop: Path, url: str) -> None:
     key, before = sell(shop, None, "")
     (shop / "database-url").write_text(f"{url}\n", "utf-8")
