@@ -225,9 +225,9 @@ def _apply_shared(
     for wallet_id in sorted({*known, *notes}):
         index, note = known.get(wallet_id, 0), notes.get(wallet_id, GivenOutNote(0, None))
         is_own = note.life == current
-        next_indexes[wallet_id] = max(index, note.next_index)
-        if index and (index < note.stored_index if is_own else not is_led):
-            passed_over[wallet_id] = skip.after(index, *events.span(unit), sessions.busiest_hour(unit))
+        next_indexes[wallet_id] = least = max(index, note.next_index)  # the database may be from before the wallet
+        if least and (index < note.stored_index if is_own else not is_led):
+            passed_over[wallet_id] = skip.after(least, *events.span(unit), sessions.busiest_hour(unit))
             next_indexes[wallet_id] += passed_over[wallet_id]
         if next_indexes[wallet_id]:
             wallets.move_past(unit, wallet_id, next_indexes[wallet_id] - 1)

@@ -211,3 +211,21 @@ async def test_a_folder_that_others_went_on_without_passes_many_over_where_nobod
         )
         records.given_out.close()
         assert await next_index(db) == expected
+
+
+@pytest.mark.parametrize("is_current", [True, False])
+async def test_a_wallet_that_a_restored_database_has_never_used_is_moved_past_what_others_gave_out(
+    db: Database, tmp_path: Path, *, is_current: bool
+) -> None:
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
+        await give_out(db, first, 4)
+        await RecordKeeper(db, records).turn()
+    async with process(db, tmp_path / "two", is_led=True) as (_, second):
+        await give_out(db, second, 40)
+    await db.write(lambda unit: unit.run("DELETE FROM wallets"))
+    skip = Skip(now(), lambda _: 0)
+    records = await wallet_start.apply_shared_records(
+        db, tmp_path / "one", skip, "", is_led=False, is_current=is_current
+    )
+    records.given_out.close()
+    assert await next_index(db) == 4 + LEAST_SKIPPED, "the folder doesn't know of the other one's forty"
