@@ -180,7 +180,7 @@ class PostgresqlConnection:
                 result = self._answers()
         except BaseException as error:  # passed on  # a loop's boundary
             if self.is_lost and transaction is not None:
-                was_committed = self._was_committed(transaction, event_id)
+                was_committed = self._outcome(transaction, event_id)
                 if was_committed:
                     return
                 if was_committed is None:
@@ -190,6 +190,12 @@ class PostgresqlConnection:
             raise
         if result is None or result.command_status != b"COMMIT":
             raise DatabaseFailed("the database failed: the server undid the transaction")
+
+    def _outcome(self, transaction: str, event_id: str | None) -> bool | None:
+        try:
+            return self._was_committed(transaction, event_id)
+        except Exception:  # noqa: BLE001  # whatever kept it from asking, the commit may be stored  # a loop's boundary
+            return None
 
     def _roll_back(self) -> None:
         if self.in_transaction:

@@ -120,6 +120,27 @@ async def test_the_number_of_a_transaction_says_nothing_once_the_server_has_reco
         assert stored(made) == 0
 
 
+def test_a_commit_whose_outcome_nobody_could_be_asked_for_is_not_called_failed(
+    postgresql_server: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the process may start no more threads."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    made = postgresql_server.new_database(tmp_path)
+    with closing(open_connection(made, "writer", writes=True)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO wallets (wallet_id, next_index) VALUES ('lost', 1)")
+        writer.wait()
+        with psycopg.connect(made.url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (writer._pgconn.backend_pid,))
+        monkeypatch.setattr(session, "connect", refuse)
+        with pytest.raises(OutcomeUnknown):
+            writer.execute("COMMIT")
+    postgresql_server.drop(made)
+
+
 def record(writer: PostgresqlConnection, event_id: str) -> None:
     unit = WriteUnit(writer, now())
     events.insert(unit, Event(event_id, False, EventType.CUSTOMER_CREATED, now(), {}), "cus_1", "{}")
