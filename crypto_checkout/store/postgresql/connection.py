@@ -192,10 +192,11 @@ class PostgresqlConnection:
             raise DatabaseFailed("the database failed: the server undid the transaction")
 
     def _outcome(self, transaction: str, event_id: str | None) -> bool | None:
+        """Ask whether a transaction was committed. Raises OutcomeUnknown if anything keeps this process from asking."""
         try:
             return self._was_committed(transaction, event_id)
-        except Exception:  # noqa: BLE001  # whatever kept it from asking, the commit may be stored  # a loop's boundary
-            return None
+        except Exception as error:  # the commit may be stored all the same  # a loop's boundary
+            raise OutcomeUnknown(str(error)) from error
 
     def _roll_back(self) -> None:
         if self.in_transaction:
