@@ -14,7 +14,8 @@ READ_ONLY = "25006"
 _ADVICE = {
     _FULL: "Its disk is full: make room there, and start it again if it has ended.",
     _CROWDED: "It has too many connections: raise its max_connections, or end some.",
-    READ_ONLY: "It takes no writes: it is a standby, or set to read only. Name the primary in [database] url.",
+    READ_ONLY: "It takes no writes: it is a standby, is being restored, or is set to read only. Name the primary in "
+    "[database] url, or wait until it is restored.",
     _BUSY: "Another program holds it: try again when that is done.",
     _PASSWORD: "It refuses the password: correct it in [database] url, or in the file that url_file names.",
     _USER: "It refuses this user: see its pg_hba.conf, and the user in [database] url.",
