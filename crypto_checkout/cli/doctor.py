@@ -110,7 +110,7 @@ async def _check_moved(db: "Database") -> "list[Check]":
 
 
 async def _check_surroundings(config: "Config", db: "Database | None") -> "list[Check]":
-    from crypto_checkout.app import doctor
+    from crypto_checkout.app import doctor, webhooks
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.urls import as_served
     from crypto_checkout.services.diagnosis import checks, replica
@@ -134,7 +134,8 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
         found += await doctor.dashboard(config, public_url, db, cipher)
         if config.database.url and cipher is not None:
             found += await db.read(lambda unit: checks.of_shared_key(unit, cipher))
-        found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher), *checks.of_usage(unit, names)])
+        reach = webhooks.reach(config)
+        found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher, reach), *checks.of_usage(unit, names)])
     return found
 
 

@@ -372,6 +372,20 @@ async def test_the_budget_of_a_provider_is_shown_for_today_and_for_a_month(tmp_p
     )
 
 
+def test_an_endpoint_that_the_configuration_no_longer_allows_is_found(tmp_path: Path) -> None:
+    with Server(tmp_path, None) as server:
+        body = {"url": "http://127.0.0.1:18999/hooks", "events": ["session.paid"]}
+        name = f"webhook {server.api.post('/webhook_endpoints', json=body).json()['id']}"
+    _, checks = examine(tmp_path)
+    assert checks[name]["mark"] == "ok", "without a file, webhooks may go to this machine"
+    (tmp_path / "checkout.toml").write_text("", "utf-8")
+    _, checks = examine(tmp_path)
+    assert checks[name]["mark"] == "warn"
+    assert "127.0.0.1 is a loopback address, where webhooks are not sent" in checks[name]["what"]
+    _, checks = examine(tmp_path, CHECKOUT__WEBHOOKS__ALLOW_PRIVATE_NETWORKS="true")
+    assert checks[name]["mark"] == "ok"
+
+
 def test_a_lost_key_and_a_dashboard_without_a_password_that_others_reach_are_found_before_a_start(
     tmp_path: Path,
 ) -> None:

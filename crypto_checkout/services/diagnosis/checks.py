@@ -26,6 +26,8 @@ from crypto_checkout.store.owner import shared_key
 from crypto_checkout.store.rpc_usage import DailyUsage
 from crypto_checkout.store.upkeep.newest_version import LastLook
 from crypto_checkout.store.webhooks import deliveries, endpoints
+from crypto_checkout.webhooks import guard
+from crypto_checkout.webhooks.networks import Reach
 
 _MOST_LAG_BLOCKS = 2
 _MOST_BEHIND_BLOCKS = 100
@@ -200,8 +202,14 @@ def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Check:
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
-def of_endpoints(unit: ReadUnit, cipher: Cipher | None) -> list[Check]:
-    """Check the webhook endpoints of both modes; `cipher` reads their secrets, and is None without the key."""
+def of_endpoints(unit: ReadUnit, cipher: Cipher | None, reach: Reach) -> list[Check]:
+    """Check the webhook endpoints of both modes.
+
+    Args:
+        unit: the unit of work.
+        cipher: reads their secrets; None without the key.
+        reach: the networks that the server sends webhooks to.
+    """
     found = []
     for livemode in (True, False):
         for endpoint in endpoints.all_of(unit, livemode):
@@ -217,12 +225,25 @@ def of_endpoints(unit: ReadUnit, cipher: Cipher | None) -> list[Check]:
                     "your shop the new one."
                 )
                 found.append(fail(name, what, advice))
+            elif endpoint.active and (refusal := _refusal(endpoint, reach)) is not None:
+                advice = "Give the endpoint another URL, or allow this one; what failed is tried again."
+                found.append(warn(name, f"nothing is sent to {endpoint.url}: {refusal}", advice))
             elif failing:
+                many = "1 delivery failed and is" if failing == 1 else f"{failing} deliveries failed and are"
                 advice = f"Try it: crypto-checkout webhooks test {endpoint.id}"
-                found.append(warn(name, f"{endpoint.url}: {failing} deliveries failed and are tried again", advice))
+                found.append(warn(name, f"{endpoint.url}: {many} tried again", advice))
             else:
                 found.append(ok(name, f"{endpoint.url}{'' if endpoint.active else ' (switched off)'}"))
     return found or [ok("webhooks", "there is no endpoint")]
+
+
+def _refusal(endpoint: Endpoint, reach: Reach) -> str | None:
+    """Return why an endpoint couldn't be made today; the configuration may have changed since it was."""
+    try:
+        guard.check_url(endpoint.url, reach=reach, allow_http=not endpoint.livemode)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _is_readable(endpoint: Endpoint, cipher: Cipher | None) -> bool:

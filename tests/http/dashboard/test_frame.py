@@ -126,6 +126,7 @@ async def test_an_unknown_page_and_a_wrong_cursor_are_answered_with_pages(owner:
     answer = await owner.get("/test/nothing")
     assert answer.status_code == 404
     assert "Page not found" in answer.text
+    assert 'href="/dashboard/test/payments"' in answer.text, "it stays in its mode"
     answer = await owner.get("/test/settings/trail", params={"after": "1", "before": "2"})
     assert answer.status_code == 400
     assert (await owner.get("/test/")).headers["location"] == "/dashboard/test"

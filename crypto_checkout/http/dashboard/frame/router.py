@@ -74,7 +74,7 @@ class Dashboard:
         self._limit = page_limit(services.db.processes)
 
     def routes(self) -> list[Route]:
-        """Return the routes of live and test mode; the last one answers 404."""
+        """Return the routes of live and test mode; the last one of each answers 404."""
         by_path: dict[str, dict[str, DashboardPage]] = {}
         for page in self._pages:
             by_path.setdefault("" if page.path == "/" else page.path, {})[page.method] = page
@@ -83,7 +83,8 @@ class Dashboard:
             for mode in ("", TEST)
             for path, by_method in by_path.items()
         ]
-        return [*routes, self._route(PREFIX + "/{rest:path}", {}, livemode=True)]
+        others = [self._route(PREFIX + mode + "/{rest:path}", {}, livemode=not mode) for mode in (TEST, "")]
+        return [*routes, *others]
 
     def _route(self, path: str, by_method: Mapping[str, DashboardPage], *, livemode: bool) -> Route:
         async def handle(http: Request) -> Response:
