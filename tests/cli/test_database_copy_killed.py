@@ -58,12 +58,15 @@ def copied_in_spite_of_kills(folder: Path, source: str, target: str, arrived: Ca
                 return True
             return bool(waiting) and re.search(waiting[0], log.read_text("utf-8")) is not None
 
-        wait_until(is_time, "copy")
-        text = log.read_text("utf-8")
+        try:
+            wait_until(is_time, "copy")
+            text = log.read_text("utf-8")
+        finally:
+            process.kill()
+            code = process.wait()
         if waiting and re.search(waiting[0], text):
             waiting.pop(0)
-        process.kill()
-        if process.wait() == 0:
+        if code == 0:
             return DIGEST.findall(text)[0], kills
         assert "Error" not in text, text
         kills += 1

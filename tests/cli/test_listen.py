@@ -17,7 +17,7 @@ from crypto_checkout.client import verify_webhook
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 from tests.support.server import PROGRAM, Server, command, environment, new_database
-from tests.support.waiting import WAIT_SECONDS, wait_until
+from tests.support.waiting import WAIT_SECONDS, killed_on_failure, wait_until
 
 SECRET = re.compile(r"whsec_[0-9A-Za-z+/]+=*")
 LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z0-9+-]+  (live|test)  (\S+) +(evt_\w+)  (.+)")
@@ -67,7 +67,8 @@ class Listener:
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-        self.wait_until(lambda: "Ctrl-C stops this.\n\n" in self.output, "begin")
+        with killed_on_failure(self.process):
+            self.wait_until(lambda: "Ctrl-C stops this.\n\n" in self.output, "begin")
         self.secret = SECRET.findall(self.output)[0]
 
     @property

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.anvil import Anvil
-from tests.support.receiver import Receiver
+from tests.support.receiver import RETRY_SECONDS, Receiver
 from tests.support.server import Server, command, new_database
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB
 from tests.support.waiting import WAIT_SECONDS
@@ -27,7 +27,7 @@ xpub = "{xpub}"
 fixed = {{ "ETH/USD" = "3000.00" }}
 [webhooks]
 allow_private_networks = true
-retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
+retry_seconds = {retry_seconds}
 [[chains]]
 id = {chain_id}
 name = "Anvil"
@@ -99,7 +99,13 @@ def test_a_storm_of_kills_over_sales_payments_and_webhooks_leaves_accounts_that_
     kills: int, anvil: Callable[..., Anvil], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     node, dice = anvil(mining="manual"), random.Random(20261201)
-    config = CONFIG.format(xpub=FRESH_XPUB, chain_id=ANVIL_CHAIN_ID, url=node.url, confirmations=CONFIRMATIONS)
+    config = CONFIG.format(
+        xpub=FRESH_XPUB,
+        chain_id=ANVIL_CHAIN_ID,
+        url=node.url,
+        confirmations=CONFIRMATIONS,
+        retry_seconds=RETRY_SECONDS,
+    )
     (tmp_path / "checkout.toml").write_text(config, "utf-8")
     new_database(tmp_path)
     key = json.loads(command(tmp_path, "keys", "create", "--mode", "live", "--name", "shop", "--json").stdout)["key"]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.ports import free_port
-from tests.support.waiting import WAIT_SECONDS, wait_until
+from tests.support.waiting import WAIT_SECONDS, killed_on_failure, wait_until
 
 _MAIN = """
 daemon off;
@@ -62,12 +62,13 @@ class Nginx:
             self._process = subprocess.Popen(
                 [program, "-p", folder, "-c", folder / "nginx.conf"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(
-            lambda: all(_answers(port) for port in ports),
-            "listen",
-            is_running=lambda: self._process.poll() is None,
-            output=lambda: self._log.read_text("utf-8", "replace"),
-        )
+        with killed_on_failure(self._process):
+            wait_until(
+                lambda: all(_answers(port) for port in ports),
+                "listen",
+                is_running=lambda: self._process.poll() is None,
+                output=lambda: self._log.read_text("utf-8", "replace"),
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+RETRY_SECONDS = [1] * 10 + [10] * 10
+"""The pauses of shops whose receivers fail at random: attempts go on for longer than any test lets receivers fail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Received:

@@ -20,7 +20,7 @@ from typing import Self
 from crypto_checkout import litestream
 from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.litestream import SOCKET
-from tests.support.waiting import WAIT_SECONDS, wait_until
+from tests.support.waiting import WAIT_SECONDS, killed_on_failure, wait_until
 
 
 def find() -> Path | None:
@@ -64,9 +64,10 @@ class Replication:
             self.process = subprocess.Popen(
                 [program, "replicate", "-config", self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(
-            self._socket.exists, "listen", is_running=lambda: self.process.poll() is None, output=lambda: self.log
-        )
+        with killed_on_failure(self.process):
+            wait_until(
+                self._socket.exists, "listen", is_running=lambda: self.process.poll() is None, output=lambda: self.log
+            )
 
     @property
     def log(self) -> str:

@@ -10,7 +10,7 @@ from typing import Self
 
 from crypto_checkout.http.docs.contents import guide_text
 from tests.support.ports import free_port
-from tests.support.waiting import WAIT_SECONDS, wait_until
+from tests.support.waiting import WAIT_SECONDS, killed_on_failure, wait_until
 
 
 def find() -> Path | None:
@@ -44,12 +44,13 @@ class SshServer:
             self._process = subprocess.Popen(
                 [program, "-D", "-e", "-f", folder / "config"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(
-            lambda: "listening on" in self._said(),
-            "listen",
-            is_running=lambda: self._process.poll() is None,
-            output=self._said,
-        )
+        with killed_on_failure(self._process):
+            wait_until(
+                lambda: "listening on" in self._said(),
+                "listen",
+                is_running=lambda: self._process.poll() is None,
+                output=self._said,
+            )
 
     def new_key(self, path: Path) -> Path:
         """Make a key, let it in, and return its file."""

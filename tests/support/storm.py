@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from tests.support.anvil import Anvil
-from tests.support.receiver import Receiver
+from tests.support.receiver import RETRY_SECONDS, Receiver
 from tests.support.server import Server
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB
 from tests.support.waiting import wait_until
@@ -38,7 +38,7 @@ xpub = "{xpub}"
 fixed = {{ "ETH/USD" = "3000.00" }}
 [webhooks]
 allow_private_networks = true
-retry_seconds = [{pauses}]
+retry_seconds = {retry_seconds}
 [[chains]]
 id = {chain_id}
 name = "Anvil"
@@ -49,16 +49,13 @@ poll_seconds = 0.05
 
 
 def config(node: Anvil) -> str:
-    """Return the configuration of a shop on a node's chain.
-
-    Its webhooks are sent again after a second, and later after ten: for longer than any storm lets receivers fail.
-    """
+    """Return the configuration of a shop on a node's chain."""
     return _CONFIG.format(
         xpub=FRESH_XPUB,
         chain_id=ANVIL_CHAIN_ID,
         url=node.url,
         confirmations=CONFIRMATIONS,
-        pauses=", ".join([*["1"] * 10, *["10"] * 10]),
+        retry_seconds=RETRY_SECONDS,
     )
 
 

@@ -5,8 +5,10 @@ slow machine needs: it only ends what would never end.
 """
 
 import inspect
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -41,6 +43,17 @@ def wait_until(
         if has_ended or time.monotonic() > deadline:
             raise AssertionError(f"it did not {what}; its output:\n{output()}")
         time.sleep(pause)
+
+
+@contextmanager
+def killed_on_failure(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Kill a process whose start is waited for if it fails: whoever started it never gets to end it."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 async def until(is_so: Callable[[], Any], what: str) -> None:

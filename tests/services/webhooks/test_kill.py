@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from tests.support.receiver import Receiver
+from tests.support.receiver import RETRY_SECONDS, Receiver
 from tests.support.server import Server, command, new_database
 from tests.support.waiting import WAIT_SECONDS
 
@@ -21,10 +21,10 @@ KILLS = 12
 EVENTS_A_TURN = 8
 SLOW_SECONDS = 0.05
 AT_ONCE = 16
-CONFIG = """
+CONFIG = f"""
 [webhooks]
 allow_private_networks = true
-retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
+retry_seconds = {RETRY_SECONDS}
 """
 
 
