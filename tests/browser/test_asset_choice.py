@@ -50,6 +50,8 @@ def test_a_payer_chooses_changes_the_choice_and_pays(server: Server, page: Page)
     assert session["address"] not in "".join(main.inner_text().split())
     assert page.locator(".qr").count() == 0
     page.get_by_role("button", name="ETH on Sandbox").click()
+    expect(page.locator("#change-asset")).to_be_visible()
+    page.wait_for_load_state()
     assert page.url == url_of(server, session)
     assert session["address"] in "".join(main.inner_text().split())
     assert look(server, session_id)["assetChosen"] is True

@@ -182,7 +182,7 @@ def test_one_comes_back_to_the_filtered_list_after_accepting(
     page.get_by_role("link", name="30.00 USD").click()
     page.get_by_text("Accept and refund the excess…").click()
     page.get_by_role("button", name="Accept without refund").click()
-    assert status_of(server, over) == "paid"
+    server.wait_until(lambda: status_of(server, over) == "paid", "accept it")
     page.get_by_role("link", name="← Payments (filtered)").click()
     expect(page.get_by_label("Search")).to_have_value(order)
     expect(page.get_by_text("1 payment.")).to_be_visible()

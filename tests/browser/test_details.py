@@ -57,6 +57,7 @@ def test_a_payer_fills_in_the_form_corrects_it_and_pays(server: Server, page: Pa
     page.get_by_role("button", name="Continue to payment").click()
     main = page.get_by_role("main")
     expect(page.locator(".qr")).to_have_count(1)
+    page.wait_for_load_state()
     assert address in "".join(main.inner_text().split())
     page.get_by_role("link", name="Change your details").click()
     expect(page.get_by_label("Email")).to_have_value("ada@example.com")
@@ -104,7 +105,8 @@ def test_the_form_is_accessible_and_fits_on_small_screens(server: Server, browse
         assert violations(page) == []
         assert too_wide(page) == []
         page.locator("form.details button").click()
-        assert page.locator(".problem").count() == 2
+        expect(page.locator(".problem")).to_have_count(2)
+        page.wait_for_load_state()
         assert violations(page) == []
         assert too_wide(page) == []
         context.close()

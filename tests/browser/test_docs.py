@@ -74,7 +74,7 @@ def test_without_javascript_there_is_no_copy_button_and_the_search_works(server:
     page.get_by_role("searchbox").fill("nginx")
     page.get_by_role("searchbox").press("Enter")
     page.get_by_role("link", name="nginx").first.click()
-    assert page.url == f"{server.url}/docs/proxies#nginx"
+    expect(page).to_have_url(f"{server.url}/docs/proxies#nginx")
     context.close()
 
 
