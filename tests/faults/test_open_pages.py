@@ -72,7 +72,7 @@ async def watch(server: Server, pages: int) -> dict[str, Any]:
     polls = [seconds for each in opened for seconds in each.seconds]
     return {
         "pages": pages,
-        "pages answered": sum(bool(each.seconds) for each in opened),
+        "pages answered": sum(bool(each.statuses) for each in opened),
         "connections": connections,
         "statuses": dict(statuses),
         "polls a second": round(len(polls) / lasted),

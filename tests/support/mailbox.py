@@ -13,6 +13,8 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.support.waiting import WAIT_SECONDS
+
 USER, PASSWORD = "shop", "correct horse"
 
 
@@ -65,7 +67,12 @@ def mailbox(certificate: Path | None = None, *, security: str = "none", sign_in:
         # aiosmtpd counts STARTTLS as TLS, and nothing else.
         options |= {"authenticator": _authenticate, "auth_require_tls": security == "starttls"}
     controller = _Controller(
-        box, hostname="127.0.0.1", port=0, ssl_context=context if security == "tls" else None, **options
+        box,
+        hostname="127.0.0.1",
+        port=0,
+        ssl_context=context if security == "tls" else None,
+        ready_timeout=WAIT_SECONDS,
+        **options,
     )
     controller.start()
     try:

@@ -30,7 +30,7 @@ from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.postgresql import schema
 from crypto_checkout.store.secret_key import open_cipher
 from tests.support import server as our_server
-from tests.support.waiting import WAIT_SECONDS
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 USER = "postgres"
 _TEMPLATE = "migrated"
@@ -135,7 +135,11 @@ class PostgresqlServer:
         """End its sessions and stop it; killed or stopped at once, it recovers when it starts again."""
         assert self._process is not None
         if kill:
-            self._signal(signal.SIGKILL, [self._process.pid, *self._children()])
+            self.freeze()  # a session that begins meanwhile would outlive it
+            processes = [self._process.pid, *self._children()]
+            self._signal(signal.SIGKILL, processes)
+            # The next server doesn't start while one of them has the memory that they shared.
+            wait_until(lambda: not any(map(_runs, processes)), "end")
         else:
             self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
         self._process.wait()
@@ -143,7 +147,9 @@ class PostgresqlServer:
     def freeze(self) -> None:
         """Stop the processes of the server where they are, as a machine that hangs does; `thaw` lets them go on."""
         assert self._process is not None
-        self._signal(signal.SIGSTOP, [self._process.pid, *self._children()])
+        self._signal(signal.SIGSTOP, [self._process.pid])
+        wait_until(lambda: _state(self.pid) in "TZ", "stop")  # until then it begins sessions
+        self._signal(signal.SIGSTOP, self._children())
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
@@ -216,6 +222,18 @@ class PostgresqlServer:
             account = pwd.getpwnam(USER)
             options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         return run([str(self.programs / program), *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, **options)
+
+
+def _state(pid: int) -> str:
+    """Return the letter of a process's state, as in `ps`: Z once it has ended, T while it is stopped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
+def _runs(pid: int) -> bool:
+    return _state(pid) != "Z"
 
 
 class DatabasesInPlaceOfFiles:

@@ -26,6 +26,13 @@ class Received:
         return event
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes more than the usual five connections that wait to be accepted: others would be a second late."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+
 class Receiver:
     """Answers each request with `status` after a pause, and keeps it in `received`.
 
@@ -55,8 +62,7 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
