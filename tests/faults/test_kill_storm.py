@@ -16,6 +16,7 @@ from tests.support.anvil import Anvil
 from tests.support.receiver import RETRY_SECONDS, Receiver
 from tests.support.server import Server, command, new_database
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB
+from tests.support.storm import wait_until_told
 from tests.support.waiting import WAIT_SECONDS
 
 SHOPS = 3
@@ -125,10 +126,7 @@ def test_a_storm_of_kills_over_sales_payments_and_webhooks_leaves_accounts_that_
             api = server.client(key)
             ids = {each["id"] for each in storm.sold.values()}
             assert len(ids) == len(storm.sold), "each order is one session"
-            server.wait_until(
-                lambda: node.mine() > 0 and {each["data"]["id"] for each in receiver.events("session.paid")} >= ids,
-                "find every payment, and tell the shop",
-            )
+            wait_until_told("session.paid", ids, receiver, server, node)
             stored = everything(api)
             answered = {each["address"] for each in storm.sold.values()}
             assert ids <= set(stored), "what was answered is there"
@@ -137,10 +135,8 @@ def test_a_storm_of_kills_over_sales_payments_and_webhooks_leaves_accounts_that_
                 found = api.get(f"/checkout_sessions/{each['id']}").json()
                 assert int(found["amountReceived"]["units"]) == node.balance(each["address"])
                 assert found["status"] == "paid"
-            server.wait_until(
-                lambda: {each["data"]["id"] for each in receiver.events("session.created")} == set(stored),
-                "tell the shop about every session that was made",
-            )
+            wait_until_told("session.created", set(stored), receiver, server, node)
+            assert {each["data"]["id"] for each in receiver.events("session.created")} == set(stored)
             paid = Counter((each["id"], each["data"]["id"]) for each in receiver.events("session.paid"))
             assert len({event for event, _ in paid}) == len(ids), "one event for each, however often it is sent"
         balanced = command(tmp_path, "reconcile", "--mode", "live")

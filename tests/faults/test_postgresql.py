@@ -124,7 +124,7 @@ def test_faults_of_the_server_and_the_network_lose_nothing_and_repeat_nothing(sh
     run_through(shop, list(FAULTS), 1.5)
     figures = shop.settle()
     print(figures)  # noqa: T201
-    assert shop.server.log.count("the database fails") <= 3, "it is logged once a minute"
+    assert shop.server.logs_once_a_minute("the database fails")
 
 
 @pytest.mark.heavy

@@ -8,6 +8,7 @@ command, are run with `command`.
 """
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -27,6 +29,7 @@ from crypto_checkout.store.migrate import migrate
 from tests.support.forks import Fork
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
+ALMOST_A_MINUTE = timedelta(seconds=59)
 LISTENING = re.compile(r"listens on (http://\S+)")
 KEY = re.compile(r"ck_(?:live|test)_[0-9A-Za-z]{32}")
 PROGRAM = (sys.executable, "-m", "crypto_checkout")
@@ -85,6 +88,12 @@ class Server:
     def log(self) -> str:
         """Its log."""
         return self._err.read_text("utf-8", "replace")
+
+    def logs_once_a_minute(self, event: str) -> bool:
+        """Tell whether its log says this, and never again within a minute; more than one may pass in a test."""
+        lines = (json.loads(line) for line in self.log.splitlines() if f'"{event}"' in line)
+        times = [datetime.fromisoformat(line["timestamp"]) for line in lines]
+        return bool(times) and all(later - earlier > ALMOST_A_MINUTE for earlier, later in itertools.pairwise(times))
 
     def client(self, key: str | None) -> httpx.Client:
         """Return a client of the API with another key; it is closed with the server. `api` is the one with `key`."""

@@ -160,8 +160,8 @@ class Storm:
         assert len({each["address"] for each in stored.values()}) == len(stored), "an address was given out twice"
         orders = Counter(each["metadata"]["order"] for each in stored.values())
         assert not [name for name, times in orders.items() if times > 1], "an order was made twice"
-        self._wait_until_told("session.created", stored, receiver, server)
-        self._wait_until_told("session.paid", answered, receiver, server)
+        wait_until_told("session.created", set(stored), receiver, server, self.node)
+        wait_until_told("session.paid", set(answered), receiver, server, self.node)
         for each in answered:
             found = api.get(f"/checkout_sessions/{each}").raise_for_status().json()
             assert (found["status"], int(found["amountReceived"]["units"])) == (
@@ -186,21 +186,6 @@ class Storm:
             "unanswered": self.answers.unanswered,
             "longest answer": round(self.answers.longest_seconds, 2),
         }
-
-    def _wait_until_told(self, event: str, sessions: dict[str, Any], receiver: Receiver, server: Server) -> None:
-        """Wait, with blocks that confirm payments, for as long as there is still one told after another."""
-        left = len(sessions) + 1
-
-        def is_told_on() -> bool:
-            return self.node.mine() > 0 and len(untold(receiver, event, sessions)) < left
-
-        while left:
-            wait_until(
-                is_told_on,
-                f"tell more of {event}",
-                output=lambda: f"{untold(receiver, event, sessions)} of {len(sessions)}\n{server.log}",
-            )
-            left = len(untold(receiver, event, sessions))
 
     def _pay(self, session: dict[str, Any]) -> None:
         with self._alone:
@@ -267,9 +252,25 @@ class Storm:
             pass
 
 
-def untold(receiver: Receiver, event: str, sessions: dict[str, Any]) -> set[str]:
+def wait_until_told(event: str, sessions: set[str], receiver: Receiver, server: Server, node: Anvil) -> None:
+    """Wait, with blocks that confirm payments, for as long as there is still one told after another."""
+    left = len(sessions) + 1
+
+    def is_told_on() -> bool:
+        return node.mine() > 0 and len(untold(receiver, event, sessions)) < left
+
+    while left:
+        wait_until(
+            is_told_on,
+            f"tell more of {event}",
+            output=lambda: f"{untold(receiver, event, sessions)} of {len(sessions)}\n{server.log}",
+        )
+        left = len(untold(receiver, event, sessions))
+
+
+def untold(receiver: Receiver, event: str, sessions: set[str]) -> set[str]:
     """Return the sessions about which the shop has not been told."""
-    return sessions.keys() - {each["data"]["id"] for each in receiver.events(event)}
+    return sessions - {each["data"]["id"] for each in receiver.events(event)}
 
 
 def everything(api: httpx.Client, path: str) -> dict[str, dict[str, Any]]:
