@@ -23,7 +23,7 @@ from tests.support.anvil import Anvil
 from tests.support.receiver import RETRY_SECONDS, Receiver
 from tests.support.server import Server
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until_none_is_left
 
 SHOPS = 3
 PATIENCE_SECONDS = 120
@@ -254,18 +254,14 @@ class Storm:
 
 def wait_until_told(event: str, sessions: set[str], receiver: Receiver, server: Server, node: Anvil) -> None:
     """Wait, with blocks that confirm payments, for as long as there is still one told after another."""
-    left = len(sessions) + 1
 
-    def is_told_on() -> bool:
-        return node.mine() > 0 and len(untold(receiver, event, sessions)) < left
+    def left() -> int:
+        node.mine()
+        return len(untold(receiver, event, sessions))
 
-    while left:
-        wait_until(
-            is_told_on,
-            f"tell more of {event}",
-            output=lambda: f"{untold(receiver, event, sessions)} of {len(sessions)}\n{server.log}",
-        )
-        left = len(untold(receiver, event, sessions))
+    wait_until_none_is_left(
+        left, f"tell of {event}", output=lambda: f"{untold(receiver, event, sessions)}\n{server.log}"
+    )
 
 
 def untold(receiver: Receiver, event: str, sessions: set[str]) -> set[str]:

@@ -45,6 +45,14 @@ def wait_until(
         time.sleep(pause)
 
 
+def wait_until_none_is_left(left: Callable[[], int], what: str, *, output: Callable[[], str] = str) -> None:
+    """Return once nothing is left: however long many take, while there is still one less after another."""
+    most = left()
+    while most:
+        wait_until(lambda most=most: left() < most, f"{what}: {most} are left", output=output)  # type: ignore[misc]
+        most = left()
+
+
 @contextmanager
 def killed_on_failure(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     """Kill a process whose start is waited for if it fails: whoever started it never gets to end it."""

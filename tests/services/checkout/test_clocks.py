@@ -1,7 +1,7 @@
 """A wrong clock takes no time from a payer, on a real chain."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,11 @@ class WrongClock:
         return now() + self.error
 
 
+def newest_time(node: Anvil) -> datetime:
+    """Return the time of the newest block: it is all that is known of the right time, and a busy machine's is older."""
+    return datetime.fromtimestamp(int(node.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16), UTC)
+
+
 @pytest.mark.parametrize("providers", [1, 2])
 @pytest.mark.parametrize("error", [timedelta(minutes=-20), timedelta(days=-1)])
 async def test_a_clock_that_was_set_back_shortens_no_session_and_expires_none_once_it_is_right(
@@ -34,9 +39,8 @@ async def test_a_clock_that_was_set_back_shortens_no_session_and_expires_none_on
         await shop.ask()
         clock.error = error
         for _ in range(2):  # also once the newest event is of the wrong time
-            before = now()
             session = await shop.ask()
-            assert moments.from_text(session["expiresAt"]) > before + TTL - timedelta(seconds=5)
+            assert moments.from_text(session["expiresAt"]) >= newest_time(node) + TTL
             node.mine()
             await shop.process()
         clock.error = timedelta(0)

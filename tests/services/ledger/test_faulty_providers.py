@@ -133,14 +133,16 @@ async def test_how_long_a_provider_wants_to_be_left_alone_is_respected() -> None
 
 
 async def test_a_date_on_which_a_provider_wants_to_be_asked_again_is_respected_up_to_ten_minutes() -> None:
-    for ahead, pause in ((timedelta(seconds=90), 90), (timedelta(days=1), 600), (timedelta(days=-1), 1)):
+    # The first date comes nearer by the real clock, while a busy machine asks.
+    dates = ((timedelta(seconds=90), 90, 60), (timedelta(days=1), 600, 0), (timedelta(days=-1), 1, 0))
+    for ahead, pause, passed in dates:
         clock = Clock()
         date = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
         async with running(saying(http("", 503, f"Retry-After: {date}\r\n"))) as busy:
             rpc = Rpc(ANVIL_CHAIN_ID, [busy.url], clock=clock, jitter=lambda: 0, sleep=no_pause)
             with pytest.raises(ProviderFailed, match="HTTP 503"):
                 await call(rpc, "eth_blockNumber", [])
-            assert rpc.providers[0].paused_until - clock.now == pytest.approx(pause, abs=2)
+            assert pause - passed <= rpc.providers[0].paused_until - clock.now <= pause
             await rpc.close()
 
 

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.receiver import RETRY_SECONDS, Receiver
 from tests.support.server import Server, command, new_database
-from tests.support.waiting import WAIT_SECONDS
+from tests.support.waiting import WAIT_SECONDS, wait_until_none_is_left
 
 KILLS = 12
 EVENTS_A_TURN = 8
@@ -81,7 +81,7 @@ def test_kills_lose_no_delivery_and_repeat_only_what_was_not_recorded(
         receiver.status = 200
     with Server(tmp_path) as server:
         api = server.client(key)
-        server.wait_until(lambda: not any(waiting(api, each) for each in endpoints), "deliver everything")
+        wait_until_none_is_left(lambda: pending(api, endpoints), "deliver", output=lambda: server.log)
         events = {event["id"] for event in pages(api, "/events", type="customer.created")}
         found = {
             each: {one["eventId"]: one for one in pages(api, f"/webhook_endpoints/{each}/deliveries")}
@@ -111,9 +111,9 @@ def deliveries(api: httpx.Client, endpoint_id: str) -> dict[str, dict[str, Any]]
     return {each["eventId"]: each for each in pages(api, f"/webhook_endpoints/{endpoint_id}/deliveries")}
 
 
-def waiting(api: httpx.Client, endpoint_id: str) -> bool:
-    path = f"/webhook_endpoints/{endpoint_id}/deliveries"
-    return bool(api.get(path, params={"status": "pending", "limit": "1"}).raise_for_status().json()["data"])
+def pending(api: httpx.Client, endpoints: Iterable[str]) -> int:
+    """Return how many deliveries are still to be made."""
+    return sum(1 for each in endpoints for _ in pages(api, f"/webhook_endpoints/{each}/deliveries", status="pending"))
 
 
 def repeats(receiver: Receiver, delivery: dict[str, Any]) -> int:
