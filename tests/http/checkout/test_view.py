@@ -769,6 +769,14 @@ def test_an_error_is_a_page_for_a_person(
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
+def test_during_an_outage_nobody_who_may_have_paid_is_told_that_nothing_was_paid() -> None:
+    renderer = CheckoutRenderer(branding=Branding("Acme"), public_url="https://pay.example")
+    error = errors.DatabaseFailed("the database failed")
+    page = text_of(bytes(refusals.render_error(renderer, ENGLISH, error, "/checkout/cs_1").body).decode())
+    assert "If you’ve paid, your payment isn’t lost. Try again in a moment." in page
+    assert "charged" not in page
+
+
 @pytest.mark.parametrize("code", sorted(refusals.BY_CODE))
 def test_a_page_has_the_status_that_the_api_answers_with(code: str) -> None:
     assert refusals.BY_CODE[code].status == STATUS[code]
