@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from crypto_checkout.store.backups.folder import BackupFile
     from crypto_checkout.store.data_folder.snapshot import Snapshot
 
+_INSTEAD = "back it up with pg_dump, or its own archive, and keep secret.key beside that."
+
 
 @click.command(short_help="Make a backup; the server can keep running.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
@@ -46,9 +48,12 @@ def backup(options: Options, *, file: Path | None, force: bool, with_key: bool, 
     secrets and the second factor's secret are encrypted with the file secret.key beside the database: keep a copy of
     that elsewhere. The configuration isn't included either.
     """
+    from crypto_checkout.store.moving import mark
+
     config = load_config(options)
-    require_file(config, "back it up with pg_dump, or its own archive, and keep secret.key beside that.")
+    require_file(config, _INSTEAD)
     require_database(config)
+    or_fail(config, lambda: mark.refuse_left_file(config.database.path))
     if file is None:
         if force or with_key or recipients:
             raise click.UsageError("--force, --with-key and --encrypt-to need a FILE")
@@ -135,6 +140,7 @@ def backups(options: Options, *, as_json: bool) -> None:
     from crypto_checkout.store.backups.folder import listing
 
     config = load_config(options)
+    require_file(config, _INSTEAD)
     there = or_fail(config, lambda: listing(config.backup_folder))
     if as_json:
         print_json({"object": "list", "data": [_as_json(each) for each in there]})

@@ -56,6 +56,7 @@ def test_a_shop_moves_there_and_back_and_no_address_is_given_out_twice(shop: Pat
     assert stale.returncode == 1
     assert "This database was moved to postgresql://postgres:***@/" in stale.stderr
     assert "This database was moved to" in command(shop, "keys", "list").stderr
+    assert "This database was moved to" in command(shop, "backup").stderr, "or a nightly one would go on and on"
     assert "This database was moved to" in command(shop, "doctor").stdout
 
     (shop / "checkout.toml").write_text(f'[database]\nurl = "{url}"\n', "utf-8")

@@ -74,19 +74,33 @@ def is_left(path: Path) -> bool:
         return False
 
 
+def refuse_left_file(path: Path) -> None:
+    """Raise FatalError if a file was moved to another place, or isn't complete."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            mark = read(connection)
+    except sqlite3.Error:
+        return  # older than the mark, or damaged, which whoever reads it says
+    _refuse(mark)
+
+
 def refuse_left(unit: ReadUnit) -> None:
     """Raise FatalError if this database was moved to another place, or isn't complete."""
     row = unit.one(_SELECT)
-    if row is None:
+    _refuse(None if row is None else MoveMark(MoveState(row["state"]), row["place"], row["life"], row["since"]))
+
+
+def _refuse(mark: MoveMark | None) -> None:
+    if mark is None:
         return
-    if row["state"] == MoveState.ARRIVING:
+    if mark.state == MoveState.ARRIVING:
         raise FatalError(
-            f"This database is a copy of {row['place']} that isn't complete. Run `crypto-checkout database copy` with "
+            f"This database is a copy of {mark.place} that isn't complete. Run `crypto-checkout database copy` with "
             "the same places again: it goes on where it ended. Until then use the database that is copied."
         )
-    day = moments.from_text(row["since"])
+    day = moments.from_text(mark.since)
     raise FatalError(
-        f"This database was moved to {row['place']} on {day:%Y-%m-%d at %H:%M} UTC. Name that one under [database] in "
+        f"This database was moved to {mark.place} on {day:%Y-%m-%d at %H:%M} UTC. Name that one under [database] in "
         "the configuration: what came since is only there. To use this one again all the same, run "
         "`crypto-checkout database reopen`."
     )
