@@ -80,7 +80,11 @@ def test_what_a_file_needs_says_what_to_do_instead(tmp_path: Path, url: str) -> 
         assert f"ok    leader: {server.process.pid}@" in doctor.stdout
         assert doctor.returncode == 0, doctor.stdout
     assert command(folder, "migrate").stdout.endswith(" is up to date.\n")
-    for arguments, words in ((("backup", "x.db"), "pg_dump"), (("restore", "x.db"), "pg_restore")):
+    for arguments, words in (
+        (("backup", "x.db"), "pg_dump"),
+        (("backups",), "pg_dump"),
+        (("restore", "x.db"), "pg_restore"),
+    ):
         done = command(folder, *arguments)
         assert (done.returncode, words in done.stderr) == (1, True), done.stderr
 
@@ -100,6 +104,7 @@ def test_a_server_that_is_not_there_is_told_with_what_to_check(tmp_path: Path) -
     assert refused.returncode == 1
     assert f"postgresql://ada:***@/shop?host={tmp_path} can't be used" in refused.stderr
     assert "hush" not in refused.stderr
+    assert "failed: No such file or directory. Check that it runs" in refused.stderr
     assert "psql with the same URL" in refused.stderr
 
 

@@ -1,5 +1,7 @@
 """Faults of a PostgreSQL server: what it can't do now, told from bugs and phrased for the operator."""
 
+import re
+
 import psycopg
 
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
@@ -38,6 +40,9 @@ _WORDS = {
 }
 """The words by which a refused connection is told, for which libpq gives no code. A server may say them in another
 language: then the advice is the general one."""
+_QUESTION = re.compile(r"\n\tIs the server running .*\?")
+_BEFORE_IT = re.compile(r"(?:^|\n)(- host: .*?: )?connection (?:failed|is bad): (?=connection to )")
+"""What libpq and psycopg say around the words that name the server and the cause: advice of ours follows those."""
 _CHECK = "Check that it runs, and that [database] url names it: psql with the same URL must reach it."
 
 
@@ -68,7 +73,8 @@ def explained(error: BaseException) -> str:
 
 def words(error: BaseException) -> str:
     """Return a server's message on one line; where several servers were tried, theirs, and not the last one's twice."""
-    return " ".join(str(error).rpartition("All failures were:")[2].split())
+    failures = _QUESTION.sub("", str(error).rpartition("All failures were:")[2])
+    return " ".join(_BEFORE_IT.sub(lambda found: "; " if found[1] else "", failures).split()).removeprefix("; ")
 
 
 def _failure(kind: type[DatabaseFailed], error: psycopg.Error) -> DatabaseFailed:
