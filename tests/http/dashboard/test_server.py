@@ -59,11 +59,21 @@ async def test_of_a_database_on_a_server_it_promises_no_forecast_and_no_measurem
     async with open_app(tmp_path, database={"url": made_there.url, "path": tmp_path / "checkout.db"}) as app:
         # as of the file that it was moved from
         await app.opened.db.write(lambda unit: space.store(unit, {SpaceKind.SESSIONS: 115_000}))
+        (tmp_path / "checkout.db").write_bytes(b"m" * 500_000)
+        (tmp_path / "backups").mkdir(exist_ok=True)
+        (tmp_path / "backups" / "checkout-20261201-093000.db").write_bytes(b"b" * 400_000)
         shown = words((await (await signed_in(app)).get(PAGE)).text)
     postgresql_server.drop(made_there)
-    assert "This is the disk of the data folder. The database is on a PostgreSQL server: watch its disk there." in shown
+    assert "of the process that answered; each has its own. The database is on a PostgreSQL server: watch its" in shown
+    assert re.search(r"was in before, and its backups 900 kB \d+% No longer used: delete them once", shown)
     assert re.search(r"The database \S+ \S+ \d+% On the PostgreSQL server\.", shown)
-    for promise in ("after a week of measurements", "is being measured", "the database’s file", "Payment sessions"):
+    for promise in (
+        "after a week of measurements",
+        "is being measured",
+        "the database’s file",
+        "Payment sessions",
+        "keep_daily",
+    ):
         assert promise not in shown
 
 

@@ -46,27 +46,42 @@ async def show(request: DashboardRequest) -> Response:
         version=__version__,
         report=report,
         taken=taken,
-        rows=_rows(report, taken),
+        rows=_rows(report, taken, is_file=is_file),
     )
 
 
-def _rows(report: DiskReport, taken: SpaceTaken | None) -> list[_Row]:
+def _rows(report: DiskReport, taken: SpaceTaken | None, *, is_file: bool) -> list[_Row]:
     """Return what takes up the space, the largest first."""
-    found = sorted(_sizes(report, taken), key=lambda each: -each[2])
+    sizes = _of_a_file(report, taken) if is_file else _of_a_server(report)
+    found = sorted([*sizes, *_beside(report)], key=lambda each: -each[2])
     whole = sum(size for _, _, size in found) or 1
     return [_Row(key, title, size, size / whole) for key, title, size in found if size]
 
 
-def _sizes(report: DiskReport, taken: SpaceTaken | None) -> Iterator[tuple[str, str, int]]:
-    sizes = report.sizes
+def _of_a_file(report: DiskReport, taken: SpaceTaken | None) -> Iterator[tuple[str, str, int]]:
     if taken is None:
         yield "database", "The database", report.pages.used
     else:
         for kind, size in taken.kinds.items():
             yield kind.value, _TITLES[kind], size
     yield "free", "Free inside the database file", report.pages.free
-    yield "log", "Write-ahead log of the database", sizes.log
-    yield "backups", "Backups", sizes.backups
+    yield "log", "Write-ahead log of the database", report.sizes.log
+    yield "backups", "Backups", report.sizes.backups
+
+
+def _of_a_server(report: DiskReport) -> Iterator[tuple[str, str, int]]:
+    sizes = report.sizes
+    yield "server", "The database", report.pages.used
+    # No server starts with a URL and a file beside it, but for one that was moved.
+    yield (
+        "moved",
+        "The file that the database was in before, and its backups",
+        sizes.database + sizes.log + sizes.backups,
+    )
+
+
+def _beside(report: DiskReport) -> Iterator[tuple[str, str, int]]:
+    sizes = report.sizes
     yield "copies", "Copies made before upgrades and restores", sizes.copies
     yield "rest", "Other files in the data folder", sizes.rest
 
