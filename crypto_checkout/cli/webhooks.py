@@ -212,11 +212,15 @@ def _show_missed(endpoint: "EndpointResource") -> None:
 
 
 def _show_attempt(attempted: "AttemptedResource") -> None:
+    from crypto_checkout.webhooks.send import Failure
+
     attempt = attempted["attempt"]
-    status = attempt["statusCode"]
-    answered = "No response" if status is None else f"Response {status}"
+    status, after = attempt["statusCode"], f"after {attempt['durationMs']} ms"
+    outcome = f"No response {after}" if status is None else f"Response {status} {after}"
+    if attempt["error"] in (Failure.BLOCKED_ADDRESS, Failure.INVALID_URL):
+        outcome = "Nothing was sent"
     detail = f" {tables.plain(attempt['detail'])}" if attempt["detail"] else ""
-    click.echo(f"{answered} after {attempt['durationMs']} ms.{detail}")
+    click.echo(f"{outcome}.{detail}")
     for line in attempt["responseExcerpt"][:_LONGEST_EXCERPT].splitlines():
         click.echo(f"  {tables.plain(line)}")
 

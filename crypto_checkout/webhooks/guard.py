@@ -219,5 +219,6 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         for address in addresses:
             kind = refusal_within(self._reach, ipaddress.ip_address(address))
             if kind is not None:
-                raise BlockedAddress(f"{host} leads to a {kind} address, where webhooks are not sent; {_WAY_OUT}")
+                leads = "is" if host == address else "leads to"
+                raise BlockedAddress(f"{host} {leads} a {kind} address, where webhooks are not sent; {_WAY_OUT}")
         return addresses

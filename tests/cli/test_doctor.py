@@ -382,6 +382,8 @@ def test_an_endpoint_that_the_configuration_no_longer_allows_is_found(tmp_path: 
     _, checks = examine(tmp_path)
     assert checks[name]["mark"] == "warn"
     assert "127.0.0.1 is a loopback address, where webhooks are not sent" in checks[name]["what"]
+    tried = command(tmp_path, "webhooks", "test", name.removeprefix("webhook ")).stdout
+    assert tried.startswith("Nothing was sent. 127.0.0.1 is a loopback address, where webhooks are not sent"), tried
     _, checks = examine(tmp_path, CHECKOUT__WEBHOOKS__ALLOW_PRIVATE_NETWORKS="true")
     assert checks[name]["mark"] == "ok"
 

@@ -176,7 +176,7 @@ async def test_the_refusal_names_the_kind_but_not_the_address() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "169.254.169.254", "64:ff9b::7f00:1"])
 async def test_a_literal_private_address_is_refused_without_asking_a_resolver(host: str) -> None:
     dialer = Dialer()
-    with pytest.raises(guard.BlockedAddress):
+    with pytest.raises(guard.BlockedAddress, match=f"^{host} is a "):
         await guard.GuardedBackend(resolver=Names(), dialer=dialer).connect_tcp(host, 443)
     assert dialer.dialled == []
 
