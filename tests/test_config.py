@@ -221,6 +221,13 @@ def test_a_folder_and_bytes_that_are_no_text_are_explained(tmp_path: Path) -> No
     assert mistakes(tmp_path / "bytes.toml") == {"bytes.toml": "it is not text in UTF-8"}
 
 
+def test_a_url_file_that_is_not_there_is_named_with_its_folder(write: Write) -> None:
+    path = write('[database]\nurl_file = "database-url"\n')
+    missing = path.parent / "database-url"
+
+    assert mistakes(path) == {"database.url_file": f"{missing} can't be read: No such file or directory"}
+
+
 def test_a_syntax_error_names_its_line(write: Write) -> None:
     found = mistakes(write("[server]\nport = 4020\nhost = 127.0.0.1\n"))
 

@@ -125,7 +125,7 @@ def _read_url(values: dict[str, Any]) -> list[Mistake]:
         database["url"] = Path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        return [Mistake("database.url_file", f"{file} can't be read: {reason}")]
+        return [Mistake("database.url_file", f"{Path(file).absolute()} can't be read: {reason}")]
     if not database["url"]:
         return [Mistake("database.url_file", f"{file} is empty; expected the URL of the database in it")]
     return []
