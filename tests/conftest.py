@@ -31,7 +31,9 @@ from tests.support.marks import has_database, marks
 Tool = TypeVar("Tool")
 
 # An example's time says something about the machine, and nothing about the code.
-hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 SLOWEST = ("browser", "anvil", "process")

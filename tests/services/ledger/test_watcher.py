@@ -439,6 +439,7 @@ def swapped(lies: Lies, url: str) -> Iterator[None]:
 def liar(url: str) -> Iterator[tuple[str, Lies]]:
     """Stand between us and a node, and answer null to the calls that a lie picks."""
     lies = Lies()
+    client = httpx.Client(timeout=WAIT_SECONDS, trust_env=False)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -446,16 +447,14 @@ def liar(url: str) -> Iterator[tuple[str, Lies]]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
             asked = json.loads(raw)
-            answer = httpx.post(
-                url, content=raw, headers={"Content-Type": "application/json"}, timeout=WAIT_SECONDS
-            ).json()
+            answer = client.post(url, content=raw, headers={"Content-Type": "application/json"}).json()
             calls = {call["id"]: call for call in (asked if isinstance(asked, list) else [asked])}
             for each in answer if isinstance(answer, list) else [answer]:
                 call = calls[each["id"]]
                 if not any(lie(call) for lie in lies):
                     continue
                 if lies.url is not None:
-                    each["result"] = httpx.post(lies.url, json=call, timeout=WAIT_SECONDS).json().get("result")
+                    each["result"] = client.post(lies.url, json=call).json().get("result")
                 elif lies.tell is not None:
                     lies.tell(each)
                 else:
@@ -479,6 +478,7 @@ def liar(url: str) -> Iterator[tuple[str, Lies]]:
         server.shutdown()
         server.server_close()
         thread.join()
+        client.close()
 
 
 async def test_one_node_that_shows_another_chain_is_left_for_the_other_node(anvil: Nodes, tmp_path: Path) -> None:
