@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.api import PRICE, App, made, open_app
 from tests.support.dashboard import signed_in
@@ -113,6 +114,7 @@ async def test_what_can_not_be_mailed_is_told(tmp_path: Path) -> None:
         assert box.mails == []
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_mails_sent_by_hand_are_limited(tmp_path: Path) -> None:
     async with shop(tmp_path, notify_paid="each", notify_to=["owner@shop.example"]) as (app, owner, box):
         path = f"/test/payments/{await paid(app, customerEmail='ada@example.com')}/receipt"

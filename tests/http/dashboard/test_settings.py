@@ -221,6 +221,7 @@ async def test_what_is_no_trial_asks_nobody(market: tuple[App, Any], field: str,
     assert f'id="{field}-wrong"' in answer.text
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_trials_are_limited(market: tuple[App, Any]) -> None:
     app, _ = market
     owner = await signed_in(app)
