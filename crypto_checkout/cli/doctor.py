@@ -92,8 +92,9 @@ async def _check_with_database(config: "Config") -> "list[Check]":
     if any(each.mark is not Severity.OK for each in found if each.name == "database"):
         return [*found, *await _check_surroundings(config, None)]
     async with await Database.open(place(config), system_clock) as db:
-        here = [*found, *await _check_moved(db), *_check_secret_key(config)]
-        return [*here, *await _check_surroundings(config, db)]
+        if moved := await _check_moved(db):
+            found = [each for each in found if each.mark is Severity.OK]  # nobody is to start it, or to back it up
+        return [*found, *moved, *_check_secret_key(config), *await _check_surroundings(config, db)]
 
 
 async def _check_moved(db: "Database") -> "list[Check]":

@@ -57,7 +57,9 @@ def test_a_shop_moves_there_and_back_and_no_address_is_given_out_twice(shop: Pat
     assert "This database was moved to postgresql://postgres:***@/" in stale.stderr
     assert "This database was moved to" in command(shop, "keys", "list").stderr
     assert "This database was moved to" in command(shop, "backup").stderr, "or a nightly one would go on and on"
-    assert "This database was moved to" in command(shop, "doctor").stdout
+    doctor = command(shop, "doctor").stdout
+    assert "This database was moved to" in doctor
+    assert "Start it" not in doctor
 
     (shop / "checkout.toml").write_text(f'[database]\nurl = "{url}"\n', "utf-8")
     with Server(shop) as server:
