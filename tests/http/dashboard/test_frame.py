@@ -1,10 +1,12 @@
 """The dashboard's frame: who is let in, where writes may come from, and how the modes are kept apart."""
 
+from html import unescape
 from pathlib import Path
 
 import httpx
 import pytest
 
+from crypto_checkout.core.errors import OutcomeUnknown
 from tests.support.api import App, open_app
 from tests.support.dashboard import PASSWORD, SITE, signed_in, visitor
 from tests.support.shop import XPUB
@@ -127,9 +129,25 @@ async def test_an_unknown_page_and_a_wrong_cursor_are_answered_with_pages(owner:
     assert answer.status_code == 404
     assert "Page not found" in answer.text
     assert 'href="/dashboard/test/payments"' in answer.text, "it stays in its mode"
+    deeper = (await owner.get("/test/nothing/there")).text
+    assert 'href="/dashboard/test">Back<' in deeper, "and leads to a page that is there"
     answer = await owner.get("/test/settings/trail", params={"after": "1", "before": "2"})
     assert answer.status_code == 400
     assert (await owner.get("/test/")).headers["location"] == "/dashboard/test"
+
+
+async def test_what_may_have_been_done_is_not_called_unchanged(
+    app: App, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object, **__: object) -> None:
+        raise OutcomeUnknown("the server closed the connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.opened.db, "write", lost)
+        answer = await owner.post("/test/sign-out")
+    assert answer.status_code == 503
+    assert "It isn't known whether this was done" in unescape(answer.text)
+    assert "Nothing was changed" not in answer.text
 
 
 async def test_cookies_are_kept_from_scripts_and_from_other_sites(app: App) -> None:

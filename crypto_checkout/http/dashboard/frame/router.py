@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from crypto_checkout.core.errors import CheckoutError, RecoverableError
+from crypto_checkout.core.errors import CheckoutError, OutcomeUnknown, RecoverableError
 from crypto_checkout.core.owner.account import Login
 from crypto_checkout.http import body_limit, errors, origins, slashes
 from crypto_checkout.http.dashboard.frame import forms
@@ -178,6 +178,14 @@ class Dashboard:
 
 def problem(request: DashboardRequest, error: Exception) -> Response:
     """Answer an error with a page."""
+    if isinstance(error, OutcomeUnknown):
+        return request.render(
+            "problem.html",
+            status=503,
+            title="It isn't known whether this was done",
+            text="The server lost its database while it stored this, and can't tell whether it did. Look whether it "
+            "was done before you do it again.",
+        )
     if not isinstance(error, CheckoutError):
         return request.render(
             "problem.html",
@@ -199,6 +207,7 @@ def _not_found(request: DashboardRequest) -> Response:
         status=404 if request.http.method in {"GET", "HEAD"} else 405,
         title="Page not found",
         text="Check the address, or use the menu.",
+        back="/",
     )
 
 
