@@ -149,6 +149,7 @@ async def test_a_test_shows_its_attempt(app: App, owner: httpx.AsyncClient) -> N
     silent = (await owner.post(f"{path}/test")).text
     assert "HTTP 200" in taken
     assert re.search(r"<dd>\d+ ms</dd>", taken)
+    assert "was sent" not in silent, "nothing may have been"
     assert "HTTP 500" in refused
     assert "Failed" in refused
     assert re.findall(r"<dt>Error</dt><dd><code>([a-z_]+)</code>", silent) == ["refused"]
