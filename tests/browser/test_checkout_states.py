@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -30,9 +30,16 @@ def pages(shop: Shop) -> dict[str, str]:
     return scenes(shop)
 
 
+def new_page(browser: Browser, **options: Any) -> Page:
+    """Open a page that never gets away: a paid one leaves for the shop in ten seconds, which a look may take."""
+    page = browser.new_page(**options)
+    page.route("https://shop.example/**", lambda route: route.fulfill(status=204))
+    return page
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": 390, "height": 800})
+    opened = new_page(browser, viewport={"width": 390, "height": 800})
     yield opened
     opened.close()
 
@@ -85,7 +92,7 @@ def test_every_state_says_what_it_is(page: Page, pages: dict[str, str]) -> None:
 def test_axe_finds_nothing_wrong_in_any_state(
     browser: Browser, pages: dict[str, str], scheme: Literal["light", "dark"], rules: Sequence[str]
 ) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page = new_page(browser, viewport={"width": 390, "height": 800}, color_scheme=scheme)
     found = {}
     for name, url in pages.items():
         page.goto(url)
@@ -112,7 +119,7 @@ def test_no_state_is_wider_than_the_screen_in_any_direction(page: Page, pages: d
 
 
 def test_text_can_be_twice_as_large_on_a_small_screen(browser: Browser, pages: dict[str, str]) -> None:
-    page = browser.new_page(viewport={"width": 640, "height": 800})
+    page = new_page(browser, viewport={"width": 640, "height": 800})
     for name in ("waiting", "paid", "reorged"):
         page.goto(pages[name])
         page.evaluate("document.documentElement.style.fontSize = '200%'")
@@ -140,14 +147,14 @@ def test_a_payment_taken_back_hides_how_to_pay_until_that_is_asked_for(page: Pag
 
 
 def test_nothing_moves_for_those_who_want_that(browser: Browser, pages: dict[str, str]) -> None:
-    page = browser.new_page(reduced_motion="reduce")
+    page = new_page(browser, reduced_motion="reduce")
     page.goto(pages["waiting"])
     assert page.evaluate("document.getAnimations().length") == 0
     page.close()
 
 
 def test_forced_colours_leave_the_code_black_on_white(browser: Browser, pages: dict[str, str]) -> None:
-    page = browser.new_page(forced_colors="active", color_scheme="dark")
+    page = new_page(browser, forced_colors="active", color_scheme="dark")
     page.goto(pages["waiting"])
     drawn = page.evaluate(
         "[...document.querySelectorAll('.qr path')].map(e => getComputedStyle(e).stroke + e.getAttribute('fill'))"

@@ -155,6 +155,7 @@ def test_a_press_leads_to_the_apps_link_and_says_nothing_of_the_page_it_came_fro
 def test_in_the_apps_browser_the_button_pays_and_no_app_is_offered(shop: Shop, phone: Page, asset: str) -> None:
     session = shop.ask(asset=asset, successUrl="https://shop.example/thanks")
     FakeWallet(phone, shop.node, chain_id=CHAIN_ID)
+    phone.route("https://shop.example/**", lambda route: route.fulfill(status=204))  # the page stays
     phone.goto(shop.url(session))
     expect(phone.locator("#apps")).to_be_hidden()
     phone.get_by_role("button", name="Pay with Fake Wallet").tap()
