@@ -23,6 +23,7 @@ from crypto_checkout.client import (
     ServerError,
 )
 from crypto_checkout.client.retries import back_off
+from tests.support.ports import free_port
 
 KEY = "ck_test_" + "0" * 32
 
@@ -191,10 +192,8 @@ def test_without_retries_the_first_failure_is_the_last(create: Create) -> None:
 @both
 def test_a_server_that_is_not_there_is_a_failed_connection_with_its_cause(create: Create) -> None:
     waits: list[float] = []
-    with Moody(MADE) as server:
-        pass
     with pytest.raises(ConnectionFailed, match="no answer in 3 attempts") as caught:
-        create(server.url, waits)
+        create(f"http://127.0.0.1:{free_port()}", waits)
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
     assert isinstance(caught.value, CheckoutClientError)
     assert len(waits) == 2
