@@ -149,6 +149,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = self._head_bytes + len(data) if self._is_in_head else 0
         if self._head_bytes > MOST_HEAD_BYTES:
             self._close_with(_TOO_LARGE)
+        self._wait_for_request()
 
     def on_message_begin(self) -> None:
         """Note that a request has begun: its deadline starts unless the rest is there already."""
@@ -175,8 +176,23 @@ class GuardedProtocol(HttpToolsProtocol):
         """Note that the client takes its answers, and that the connection may wait for a request now."""
         self._has_progress = True
         super().on_response_complete()
-        if self.cycle.response_complete and not self._is_in_message and not self.transport.is_closing():
-            self._idle[self] = None
+        self._wait_for_request()
+
+    def _wait_for_request(self) -> None:
+        """Note that the connection waits for a request, if it does, and see that it doesn't wait for ever.
+
+        uvicorn ends its wait with whatever comes, even with what begins no request: the rest of one that was answered
+        without its body, or an empty line.
+        """
+        cycle: RequestResponseCycle | None = self.cycle
+        is_answered = cycle is not None and cycle.response_complete
+        if not is_answered or self._is_in_message or self._is_lingering or self.transport.is_closing():
+            return
+        self._idle[self] = None
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def resume_writing(self) -> None:
         """Note that the client takes its answers."""

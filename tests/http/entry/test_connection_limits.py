@@ -275,9 +275,11 @@ async def listening(protocol: type[Guarded], app: ASGIApp = empty) -> AsyncItera
     )
     async with made:
         server = Listening(made.sockets[0].getsockname()[1], state)
-        yield server
-        for writer in server.writers:
-            writer.close()
+        try:
+            yield server
+        finally:
+            for writer in server.writers:
+                writer.close()
         await until(lambda: not state.connections, "close all connections")
 
 
@@ -391,6 +393,37 @@ def test_a_client_has_so_many_connections_and_gets_a_place_back() -> None:
             assert await is_open(*await server.connect()), "it gets the place of one that waits"
             assert not await is_open(*kept[1]), "the oldest of its client"
             assert await is_open(*kept[0])
+
+    on_uvloop(test)
+
+
+@pytest.mark.parametrize(("body", "rest"), [(b"Content-Length: 1\r\n", b"x"), (b"", b"\r\n")])
+def test_a_connection_waits_for_a_request_whatever_else_came_after_the_answer(body: bytes, rest: bytes) -> None:
+    """The rest of a request that was answered without its body, and an empty line, begin no other."""
+
+    class Few(Guarded):
+        most_per_client = 3
+        _open: ClassVar[dict[str, dict[Guarded, None]]] = {}  # of this test alone
+
+    async def early(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def test() -> None:
+        async with listening(Few, early) as server:
+            kept = [await server.connect() for _ in range(3)]
+            for reader, writer in kept:
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + body + b"\r\n")
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(rest)
+            await until(lambda: all(each in Few._idle for each in server.protocols), "wait for requests")
+            reader, writer = await server.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204"), "it gets the place of one"
+            for each in server.protocols:
+                each.timeout_keep_alive = 0
+            kept[1][1].write(b"\r\n")
+            assert await kept[1][0].read() == b"", "it is closed as any other that waits"
 
     on_uvloop(test)
 
