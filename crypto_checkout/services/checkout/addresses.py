@@ -26,6 +26,9 @@ class GivenOutRecord(Protocol):
     def is_stored(self, wallet_id: str, index: int) -> bool:
         """Tell whether an index was given out before."""
 
+    def take_as_stored(self) -> object:
+        """Count every index that was recorded as given out, in the last moment too."""
+
     def note(self, wallet_id: str, index: int) -> None:
         """Record that an index was given out."""
 
@@ -68,6 +71,7 @@ class Addresses:
         that is known to be given out.
         """
         if self._given_out.is_stored(self.wallet_id, index):
+            self._given_out.take_as_stored()
             if not self._is_restored:
                 self._is_restored = True
                 log.critical(_RESTORED, wallet=self.wallet_id, index=index)

@@ -170,7 +170,8 @@ class RecordKeeper:
     async def turn(self) -> None:
         """Note the next index of each wallet as it is stored now, and put right one that is too low."""
         stored = await self._db.read(wallets.next_indexes, quick=True)
-        if any(self._given_out.is_stored(wallet_id, index) for wallet_id, index in stored.items()):
+        if self._given_out.lacking(stored):
+            self._given_out.take_as_stored()
             if await self._db.write(self._pass_given_out):  # else another write has done it meanwhile
                 log.critical(_PASSED)
             return
@@ -200,14 +201,13 @@ class RecordKeeper:
 
     def _pass_given_out(self, unit: WriteUnit) -> bool:
         """Move each wallet past what is noted as stored; return whether that was needed."""
-        has_passed = False
-        for wallet_id, index in wallets.next_indexes(unit).items():
-            given_out = self._given_out.stored(wallet_id)
-            if index < given_out:
-                self._move_to(unit, wallet_id, given_out)
-                has_passed = True
-                log.warning("addresses are passed over", wallet=wallet_id, addresses=given_out - index, index=given_out)
-        return has_passed
+        known = wallets.next_indexes(unit)
+        lacking = self._given_out.lacking(known)
+        for wallet_id, index in lacking.items():
+            self._move_to(unit, wallet_id, index)
+            passed_over = index - known.get(wallet_id, 0)
+            log.warning("addresses are passed over", wallet=wallet_id, addresses=passed_over, index=index)
+        return bool(lacking)
 
     def _move_to(self, unit: WriteUnit, wallet_id: str, next_index: int) -> None:
         wallets.move_past(unit, wallet_id, next_index - 1)

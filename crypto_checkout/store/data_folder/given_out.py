@@ -57,11 +57,20 @@ class GivenOut:
             self.see(wallet_id, next_index)
         return [*self._next]
 
+    def lacking(self, next_indexes: Mapping[str, int]) -> Mapping[str, int]:
+        """Return the wallets whose next index in the database is lower than was seen there, each with that one.
+
+        A database that lacks a wallet has 0.
+        """
+        return {wallet_id: seen for wallet_id, seen in [*self._stored.items()] if next_indexes.get(wallet_id, 0) < seen}
+
     def see(self, wallet_id: str, next_index: int) -> None:
         """Note the next index as it is stored, whichever process moved it. It isn't synced to disk, as in `note`."""
-        if next_index > self._stored.get(wallet_id, 0):
+        with self._lock:  # also called on the writer's thread, by `take_as_stored`
+            if next_index <= self._stored.get(wallet_id, 0):
+                return
             self._stored[wallet_id] = next_index
-            self._write(wallet_id, next_index)
+        self._write(wallet_id, next_index)
 
     def note(self, wallet_id: str, index: int) -> None:
         """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.

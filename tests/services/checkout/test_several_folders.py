@@ -132,19 +132,21 @@ async def test_a_running_process_gives_nothing_out_again_after_the_database_went
     async with process(db, tmp_path / "one", is_led=False) as (records, first):
         await give_out(db, first, 10)
         await RecordKeeper(db, records).turn()
+        await give_out(db, first, 2)
         await restore(db, 3)
         with pytest.raises(AddressGivenOut):
             first.address(3)
-        assert await give_out(db, first, 2) == [10, 11]
+        assert await give_out(db, first, 2) == [12, 13], "nor those of the last moment"
 
 
 async def test_an_index_that_went_back_is_moved_up_again_for_processes_that_know_of_nothing(
     db: Database, tmp_path: Path
 ) -> None:
     async with process(db, tmp_path / "one", is_led=False) as (records, first):
-        await give_out(db, first, 10)
+        await give_out(db, first, 7)
         keeper = RecordKeeper(db, records, [(KEY, False)])
         await keeper.turn()
+        await give_out(db, first, 3)
         await restore(db, 3)
         await keeper.turn()
         assert await next_index(db) == 10
@@ -229,3 +231,20 @@ async def test_a_wallet_that_a_restored_database_has_never_used_is_moved_past_wh
     )
     records.given_out.close()
     assert await next_index(db) == 4 + LEAST_SKIPPED, "the folder doesn't know of the other one's forty"
+
+
+@pytest.mark.parametrize("lacks_some", [None, False, True])
+async def test_a_wallet_that_a_database_lacks_is_moved_past_what_running_processes_gave_out(
+    db: Database, tmp_path: Path, *, lacks_some: bool | None
+) -> None:
+    """It was restored to a moment before the wallet's first address, under the server; None: its session lived on."""
+    async with process(db, tmp_path / "one", is_led=False) as (records, first):
+        await give_out(db, first, 4)
+        keeper = RecordKeeper(db, records, [(KEY, False)])
+        await keeper.turn()
+        await db.write(lambda unit: unit.run("DELETE FROM wallets"))
+        if lacks_some is not None:
+            await db.write(lambda unit: keeper.before_writing(unit, lacks_some=lacks_some))
+        await keeper.turn()
+        async with process(db, tmp_path / "two", is_led=True) as (_, second):
+            assert await give_out(db, second, 1) == [4 + (LEAST_SKIPPED if lacks_some else 0)]
