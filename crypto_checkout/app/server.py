@@ -169,7 +169,9 @@ async def _open_safely(parts: Parts, guard: RestoreGuard, database: Path | Datab
     await guard.record()  # a start that keeps failing from here on passes addresses over only once
     modes = await open_modes(parts, records)
     parts.db.before_writing(
-        lambda unit, is_failover: modes.keeper.before_writing(unit, lacks_some=guard.before_writing(unit, is_failover))
+        lambda unit, is_other_data: modes.keeper.before_writing(
+            unit, lacks_some=guard.before_writing(unit, is_other_data)
+        )
     )
     return modes
 

@@ -186,7 +186,7 @@ class Database:
     def before_writing(self, work: Callable[[WriteUnit, bool], None]) -> None:
         """Have a unit run before anything is written after the server was restarted, restored, or failed over to.
 
-        It is told whether another server has become the primary, and registers no callbacks. Never for a file.
+        It is told whether other data are there than before, and registers no callbacks. Never for a file.
         """
         self._engine.before_writing(work, self._clock)
 

@@ -7,11 +7,12 @@ replaced under it. Addresses have records of their own (`services.checkout.walle
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.log import RepeatedLine, get_logger
 from crypto_checkout.services.loops import every
 from crypto_checkout.services.owner import api_keys
@@ -58,7 +59,7 @@ class RestoreGuard:
         await self._make_safe(in_doubt=has_missed)
         return not has_missed
 
-    def before_writing(self, unit: WriteUnit, is_failover: bool) -> bool:
+    def before_writing(self, unit: WriteUnit, is_other_data: bool) -> bool:
         """Make a database safe that was restored while its server was down, or that may lack a moment after a failover.
 
         Return whether it was: it may lack what others have written in the last second.
@@ -69,7 +70,7 @@ class RestoreGuard:
         if known.are_lost_in(now):
             self._say_restored(store.make_safe(unit, known, now))
             return True
-        if is_failover and now.since == known.since:  # else another process has done it
+        if is_other_data and now.since == known.since:  # else another process has done it
             store.pass_numbers_over(unit, known, now)
             return True
         return False
@@ -85,19 +86,24 @@ class RestoreGuard:
                 self._revoked |= {key_id}
 
     async def _make_safe(self, *, in_doubt: bool = False) -> None:
-        again, now = await self._db.read(self._compared)
-        known = self._numbers
+        known, now = self._numbers, await self._db.read(self._last_numbers)
         if known is not None and now is not None and (in_doubt or known.are_lost_in(now)):
             ended = await self._db.write(lambda unit: store.make_safe(unit, known, now))
             if in_doubt and not known.are_lost_in(now):
                 log.critical(_IN_DOUBT, logins=ended)
             else:
                 self._say_restored(ended)
-        if again:
-            await self._db.write(lambda unit: self._revoke(unit, again))
+        await self._revoke_again()
+
+    async def _revoke_again(self) -> None:
+        """Revoke the keys that work although they are on record as revoked."""
+        recorded = self._revoked
+        if not await self._db.read(lambda unit: store.keys_that_work_again(unit, recorded)):
+            return
+        if again := await self._db.write(lambda unit: self._revoke(unit, recorded)):
             log.critical(
                 "API keys worked again that had been revoked: they are revoked once more. The database was restored to "
-                "an earlier state",
+                "an earlier state, or a failover lost the last moment",
                 keys=again,
             )
 
@@ -134,6 +140,8 @@ class RestoreGuard:
         if self._numbers is not None and numbers is not None and self._numbers.are_events_lost_in(numbers):
             await self._make_safe()
             return
+        if self._revoked - revoked:
+            await self._revoke_again()  # also where this or another process has made the database safe meanwhile
         if added := revoked - self._revoked:
             await asyncio.to_thread(records.add_revoked_keys, self._folder, added)
             self._revoked |= added
@@ -142,16 +150,12 @@ class RestoreGuard:
             self._numbers = numbers
         self._version = version
 
-    def _compared(self, unit: ReadUnit) -> tuple[list[str], LastNumbers | None]:
-        return store.keys_that_work_again(unit, self._revoked), self._last_numbers(unit)
-
     def _last_numbers(self, unit: ReadUnit) -> LastNumbers | None:
         numbers = store.last_numbers(unit)
         return None if numbers is None else replace(numbers, data_id=self._db.data_id())
 
-    def _revoke(self, unit: WriteUnit, ids: list[str]) -> None:
-        for each in ids:
-            try:
-                api_keys.revoke(unit, self._events, each)
-            except ResourceNotFound:  # deleted meanwhile
-                continue
+    def _revoke(self, unit: WriteUnit, recorded: Collection[str]) -> list[str]:
+        again = store.keys_that_work_again(unit, recorded)
+        for each in again:
+            api_keys.revoke(unit, self._events, each)
+        return again

@@ -168,8 +168,10 @@ class PostgresqlEngine:
         return self._serving.data_id
 
     def before_writing(self, work: Callable[[WriteUnit, bool], None], clock: Clock) -> None:
-        """Run a unit before anything is written in another incarnation of the server."""
-        self._serving.before_writing = lambda connection, is_failover: work(WriteUnit(connection, clock()), is_failover)
+        """Run a unit before anything is written in another incarnation of the server, or to other data."""
+        self._serving.before_writing = lambda connection, is_other_data: work(
+            WriteUnit(connection, clock()), is_other_data
+        )
 
     async def close(self) -> None:
         """Close the sessions."""

@@ -204,7 +204,7 @@ def _status_by_event(session: "psycopg.Connection[Any]", event_id: str | None) -
 
 
 BeforeWriting = Callable[[PostgresqlConnection, bool], None]
-"""Writes in a transaction, and is told whether another server has become the primary."""
+"""Writes in a transaction, and is told whether other data are there than before: after a failover, or a restore."""
 
 
 class ServingSession:
@@ -213,13 +213,12 @@ class ServingSession:
     def __init__(self, server: DatabaseServer) -> None:
         self._server = server
         self.before_writing: BeforeWriting | None = None
-        """Runs before anything is written in another incarnation of the server."""
+        """Runs before anything is written in another incarnation of the server, or to other data."""
         self.data_id = ""
         """The id of the data that the newest session is on (`primary.data_id`)."""
         self._earlier: tuple[int, str] | None = None
         self._schema: int | None = None
         self._incarnation: str | None = None
-        self._timeline: tuple[str, int] | None = None
 
     def open(self) -> PostgresqlConnection:
         """Open it, under a lock that keeps others from changing the tables.
@@ -236,18 +235,18 @@ class ServingSession:
                     f"The tables of {self._server} are being changed. Start again when that is done."
                 ) from error
             self._refuse_changed(session)
-            incarnation, timeline = primary.incarnation(session), primary.timeline(session)
-            data_id = primary.data_id(session)
+            incarnation, data_id = primary.incarnation(session), primary.data_id(session)
         connection = _connection(self._server, session, writes=True)
-        if self.before_writing is not None and incarnation != self._incarnation:
+        is_known = (incarnation, data_id) == (self._incarnation, self.data_id)
+        if self.before_writing is not None and not is_known:
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                self.before_writing(connection, timeline != self._timeline)
+                self.before_writing(connection, data_id != self.data_id)
                 connection.execute("COMMIT")
             except BaseException:  # passed on  # a loop's boundary
                 connection.close()
                 raise
-        self._incarnation, self._timeline, self.data_id = incarnation, timeline, data_id
+        self._incarnation, self.data_id = incarnation, data_id
         return connection
 
     def _refuse_changed(self, session: "psycopg.Connection[Any]") -> None:

@@ -201,10 +201,10 @@ async def test_no_number_comes_again_after_a_failover_which_one_process_sees_to(
         await guard.turn()
     await db.write(lambda unit: unit.run("DELETE FROM events WHERE seq > :last", {"last": last - lost}))
     first, second = guards
-    assert await db.write(lambda unit: first.before_writing(unit, is_failover=False)) is (lost > 0)
-    after_first = await db.write(lambda unit: first.before_writing(unit, is_failover=True))
+    assert await db.write(lambda unit: first.before_writing(unit, is_other_data=False)) is (lost > 0)
+    after_first = await db.write(lambda unit: first.before_writing(unit, is_other_data=True))
     assert after_first is (lost == 0), "the second time nothing is left to do"
-    assert not await db.write(lambda unit: second.before_writing(unit, is_failover=True))
+    assert not await db.write(lambda unit: second.before_writing(unit, is_other_data=True))
     assert await db.write(record) > last + 1_000
     assert await db.read(logins) == (0 if lost else 1)
 
@@ -243,3 +243,28 @@ async def test_a_revocation_is_on_record_before_it_is_answered(db: Database, tmp
     assert restore_guard.revoked_keys(tmp_path) == {key.id}
     await guard.turn()
     assert (tmp_path / "revoked-keys").read_text("ascii").split() == [key.id], "once"
+
+
+@pytest.mark.parametrize("is_other_data", [False, True])
+async def test_a_key_stays_revoked_that_a_running_server_finds_good_after_a_restore_or_a_failover(
+    db: Database, tmp_path: Path, *, is_other_data: bool
+) -> None:
+    outbox = Outbox()
+    guard = RestoreGuard(db, tmp_path, outbox)
+    await guard.apply(is_led=True)
+    outbox.on(EventType.API_KEY_REVOKED, guard.record_revoked)
+    key, _ = await db.write(lambda unit: api_keys.create(unit, outbox, livemode=False, name="", scopes=list(Scope)))
+    await guard.turn()
+    await db.write(lambda unit: api_keys.revoke(unit, outbox, key.id))
+    if not is_other_data:
+        await guard.turn()
+
+    def restore(unit: WriteUnit) -> None:
+        unit.run("DELETE FROM events WHERE type = 'api_key.revoked'")
+        unit.run("UPDATE api_keys SET revoked_at = NULL")
+
+    await db.write(restore)
+    assert await db.write(lambda unit: guard.before_writing(unit, is_other_data=is_other_data))
+    for _ in range(2):
+        await guard.turn()
+    assert (await db.read(lambda unit: api_keys.get(unit, key.id))).revoked_at is not None

@@ -238,7 +238,7 @@ async def test_after_a_failover_the_standby_is_written_to_and_the_earlier_primar
             assert await db.write(take_index) == 0, "the standby is named first"
             failovers: list[tuple[bool, int]] = []
             data_id = db.data_id()
-            db.before_writing(lambda unit, is_failover: failovers.append((is_failover, take_index(unit))))
+            db.before_writing(lambda unit, is_other_data: failovers.append((is_other_data, take_index(unit))))
             first.stop(kill=True)
             await until(partial(is_advised, db, "is a standby"), "say that only the standby is there")
             standby.promote()
@@ -259,3 +259,27 @@ async def test_after_a_failover_the_standby_is_written_to_and_the_earlier_primar
             assert await written(db) == 3
             assert len(failovers) == 1, "it has lived on"
     assert stored(made) == 1
+
+
+async def test_a_database_that_another_takes_the_place_of_is_told_from_it_before_the_first_write(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    """As one that is restored from a dump beside it, and renamed; the server runs on."""
+    made, restored = (postgresql_server.new_database(tmp_path) for _ in range(2))
+    name, other = (each.url.partition("?")[0].rpartition("/")[2] for each in (made, restored))
+    async with await Database.open(made, now, serves=True) as db:
+        seen: list[tuple[bool, int]] = []
+        db.before_writing(lambda unit, is_other_data: seen.append((is_other_data, take_index(unit))))
+        assert await db.write(take_index) == 0
+        assert await db.write(take_index) == 1
+        postgresql_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        with psycopg.connect(postgresql_server.url("postgres")) as other_session:
+            other_session.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,)
+            )
+        postgresql_server.execute(f"ALTER DATABASE {name} RENAME TO {name}_before")
+        postgresql_server.execute(f"ALTER DATABASE {other} RENAME TO {name}")
+        assert await written(db) == 1
+        assert seen == [(True, 0)], "first of all"
+    for each in (name, f"{name}_before"):
+        postgresql_server.execute(f"DROP DATABASE {each} WITH (FORCE)")
