@@ -63,10 +63,10 @@ def timeline(session: "psycopg.Connection[Any]") -> tuple[str, int]:
 
 
 def data_id(session: "psycopg.Connection[Any]") -> str:
-    """Return 16 hex digits that change when the database is restored, in any way but one, or fails over.
+    """Return 16 hex digits that change when the database fails over, or is restored in a usual way.
 
     Going back to an earlier moment begins another timeline, a dump makes other tables, and a copy is another database.
-    The way without a trace is to put an earlier state of the server's disk in place.
+    The ways without a trace are an earlier state of the server's disk, and rows that take the place of others.
     """
     row = session.execute(_DATABASE_AND_TABLE).fetchone()
     assert row is not None
