@@ -218,8 +218,10 @@ async def test_a_slow_source_costs_a_moment_and_its_answer_is_kept(market: Marke
 
 async def test_a_source_without_a_time_limit_meets_the_boards(market: Market) -> None:
     market.exchanges.held.add("coinbase")
-    board = market.board("coinbase", deadline_seconds=0.05)
-    assert "No reliable ETH/USD price" in await refused(board)
+    for seconds in (0.05, 1, 30):  # a busy machine may not get as far as the question in the first
+        assert "No reliable ETH/USD price" in await refused(market.board("coinbase", deadline_seconds=seconds))
+        if market.exchanges.targets:
+            break
     assert market.exchanges.count("coinbase") == 1
 
 
