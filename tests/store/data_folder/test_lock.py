@@ -96,7 +96,7 @@ def test_a_refusal_leaks_no_descriptor(tmp_path: Path) -> None:
         for _ in range(50):
             with pytest.raises(FolderInUse):
                 FolderLock(tmp_path).acquire()
-        assert descriptors() == before
+        assert descriptors() <= before, "and fewer where something of an earlier test was closed meanwhile"
 
 
 def test_a_missing_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:
