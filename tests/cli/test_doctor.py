@@ -304,7 +304,7 @@ def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     none = examine(tmp_path)[1]["backup"]
     assert (none["mark"], none["what"]) == ("warn", "none yet")
     assert "The server makes the first one" in none["advice"]
-    last_backup.note(path.parent, datetime.now(UTC) - timedelta(days=30), tmp_path / "gone.db")
+    last_backup.note(path.parent, datetime.now(UTC) - timedelta(days=30, hours=1), tmp_path / "gone.db")
     backup = examine(tmp_path)[1]["backup"]
     assert (backup["mark"], "30 days" in backup["what"], "no longer there" in backup["what"]) == ("warn", True, True)
 

@@ -417,7 +417,7 @@ def exchanged(server: Server, head: str, headers: Mapping[str, str]) -> tuple[st
             chunk = connection.recv(65_536)
             assert chunk, f"it was closed after {answer!r}"
             answer += chunk
-        connection.settimeout(None if "connection: close" in answer.decode() else 0.05)
+        connection.settimeout(WAIT_SECONDS if "connection: close" in answer.decode() else 0.05)
         try:
             is_closed = connection.recv(1) == b""
         except TimeoutError:
