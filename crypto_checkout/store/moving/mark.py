@@ -76,8 +76,9 @@ def is_left(path: Path) -> bool:
 
 def refuse_left_file(path: Path) -> None:
     """Raise FatalError if a file was moved to another place, or isn't complete."""
+    # One that may not write would leave the files -wal and -shm behind.
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
             mark = read(connection)
     except sqlite3.Error:
         return  # older than the mark, or damaged, which whoever reads it says
