@@ -220,6 +220,12 @@ class DatabaseUnavailable(CheckoutError):
     retry_after_seconds = 30
 
 
+class ServerStopping(CheckoutError):
+    """The server is stopping, and no longer waits for a request that is under way; another try may succeed soon."""
+
+    retry_after_seconds = 5
+
+
 class FatalError(Exception):
     """The process can't go on; the message tells the operator what to do."""
 

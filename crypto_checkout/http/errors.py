@@ -62,6 +62,7 @@ STATUS: Mapping[str, int] = {
 
 _STATUS_OF_CLASS: Mapping[type[CheckoutError], int] = {
     errors.DatabaseUnavailable: 503,
+    errors.ServerStopping: 503,
     errors.MethodUnknown: 501,
 }
 
@@ -103,6 +104,15 @@ def answer(error: CheckoutError, request_id: str) -> Response:
 def internal(request_id: str) -> Response:
     """Return the response to an unexpected error, without its details."""
     fault = CheckoutError(f"Something went wrong on this server. The log has it under {request_id}.")
+    return answer(fault, request_id)
+
+
+def stopping(request_id: str) -> Response:
+    """Return the response to a request that the server no longer waits for."""
+    fault = errors.ServerStopping(
+        "The server is stopping, and didn't wait for the end of this request. Repeat it with the same Idempotency-Key: "
+        "it takes effect once. If you sent none, check first whether it was done."
+    )
     return answer(fault, request_id)
 
 

@@ -280,8 +280,12 @@ def test_a_request_under_way_at_sigterm_is_answered_before_the_end(tmp_path: Pat
 
 
 def test_a_request_that_never_comes_to_an_end_does_not_hold_up_the_server(tmp_path: Path) -> None:
-    with Server(tmp_path) as server, half_a_request(server):
+    with Server(tmp_path) as server, half_a_request(server) as (connection, _):
         assert server.stop() == 0
+        head, _, body = answer_on(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 5\r\n" in head.lower()
+        assert "The server is stopping" in json.loads(body)["error"]["message"]
         assert "Traceback" not in server.log
 
 

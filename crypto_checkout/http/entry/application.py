@@ -1,5 +1,6 @@
 """The one layer between the server and the handlers: routing, errors, headers, compression, metrics and log lines."""
 
+import asyncio
 import logging
 import re
 import time
@@ -98,6 +99,10 @@ class Application:
                 await exchange.send(errors.answer_to(request, error, self._page_not_found))
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE
+        except asyncio.CancelledError:  # uvicorn does so a while after the server was told to stop
+            if exchange.status:
+                raise
+            await exchange.send(errors.stopping(request_id))
         except Exception:  # a loop's boundary: the server continues with the next request
             log.exception("a request failed", request=request_id, method=scope["method"], path=_path(scope))
             if exchange.status == 0:
