@@ -218,6 +218,7 @@ def application(
         addresses=ClientAddresses(server.trusted_proxies, partial(server_notes.note_untrusted_proxy, folder)),
         is_https=server.public_url.startswith("https:"),
         page_not_found=page_not_found,
+        version=parts.db.version,
     )
     return web
 

@@ -17,6 +17,8 @@ from starlette.requests import Request
 
 from crypto_checkout.core.errors import LinkCrowded, RateLimitExceeded
 
+VARYING_HEADERS = (b"ratelimit-remaining", b"ratelimit-reset")
+
 _MOST_BUCKETS = 20_000
 
 Processes = Callable[[], int]
@@ -44,11 +46,12 @@ class Allowance(NamedTuple):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the `RateLimit-*` headers as they are sent."""
-        return [
-            (b"ratelimit-limit", b"%d" % self.limit),
-            (b"ratelimit-remaining", b"%d" % self.remaining),
-            (b"ratelimit-reset", b"%d" % self.reset_seconds),
-        ]
+        return [(b"ratelimit-limit", b"%d" % self.limit), *self.varying_headers().items()]
+
+    def varying_headers(self) -> dict[bytes, bytes]:
+        """Return the values of those that differ from request to request, `VARYING_HEADERS`."""
+        remaining, reset = VARYING_HEADERS
+        return {remaining: b"%d" % self.remaining, reset: b"%d" % self.reset_seconds}
 
     def check(self) -> None:
         """Raise RateLimitExceeded if the bucket was empty."""

@@ -71,7 +71,11 @@ class Payers:
     async def view(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
         receipts = await self._reader.for_payer(session_id)
-        return PayerView(receipts, self._visibility.sees(receipts.rendered.resource["chainId"]))
+        return PayerView(receipts, self.sees_chain_of(receipts.rendered.resource))
+
+    def sees_chain_of(self, session: SessionResource) -> bool:
+        """Tell whether payments on the chain of a session are being noticed now."""
+        return self._visibility.sees(session["chainId"])
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None for a session without one, or a deleted link."""

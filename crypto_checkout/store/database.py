@@ -172,7 +172,6 @@ class Database:
         engine is asked once in a turn of the event loop: what a turn answers had arrived before it began, so nobody who
         asks can know of a later commit.
         """
-        self._refuse_if_closed()
         if self._version_of_turn is None:
             self._version_of_turn = self._engine.version()
             if self._version_of_turn is not None:
@@ -249,6 +248,7 @@ class Database:
         while group.units and group.outcomes is None:
             with suppress(asyncio.CancelledError):
                 await self._engine.finish(group)
+        group.end_joining()
         group.answer()
 
     async def _close(self) -> None:

@@ -198,6 +198,10 @@ class Group:
             self.units.append(another)
             yield another
 
+    def end_joining(self) -> None:
+        """Let go of whoever could let others join: a circle of references waits for the garbage collector."""
+        self.joining = _nobody
+
     def fail(self, error: BaseException) -> None:
         """Give each unit its own error: tasks that raise a shared one would all extend its traceback."""
         self.outcomes = []

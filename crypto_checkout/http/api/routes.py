@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from weakref import WeakValueDictionary
@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from crypto_checkout import encryption
 from crypto_checkout.core.errors import (
@@ -28,9 +29,10 @@ from crypto_checkout.core.public import render
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
 from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
+from crypto_checkout.http.entry import kept_answers
+from crypto_checkout.http.entry.kept_answers import Repeat
 from crypto_checkout.http.headers import fields, header
-from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
-from crypto_checkout.services.kept import Kept
+from crypto_checkout.http.rate_limit import VARYING_HEADERS, RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.store import idempotency
@@ -39,10 +41,6 @@ from crypto_checkout.store.idempotency import StoredAnswer
 
 _PRIVATE = [(b"cache-control", b"private, no-cache")]
 _MOST_KEY_CHARACTERS = 255
-_MOST_KEPT_BYTES = 16 * 1024 * 1024
-_NAME_BYTES = 1024
-"""More than the path and the query of an answer that is kept."""
-_LONG_QUERY = 256
 
 
 class _AnsweredElsewhereError(Exception):
@@ -58,7 +56,6 @@ class Api:
         self._limit = limit
         self._wrong_keys = wrong_key_limit(services.db.processes)
         self._clock = clock
-        self._answers = Kept[bytes](services.db, most_bytes=_MOST_KEPT_BYTES, size=lambda body: _NAME_BYTES + len(body))
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def routes(self, operations: Sequence[Operation]) -> list[Route]:
@@ -87,38 +84,34 @@ class Api:
         return route
 
     async def _handle(self, request: Request, operation: Operation) -> Response:
-        key = await self._authenticate(request)
+        token = _token(request)
+        key = await self._authenticate(request, token)
         allowance = self._limit.take(key.id)
         request.scope["answer_headers"] += allowance.headers()
         _check_scope(key, operation)
         allowance.check()
-        if operation.read is not None:
-            body = await self._read(request, operation, key)
-            return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         query = parsing.parse_query(request.scope["query_string"], operation.query)
+        if operation.read is not None:
+            if operation.follows_from_database:
+                kept_answers.allow(request.scope, self._repeat(token), VARYING_HEADERS)
+            body = _written(await operation.read(Call(self._services, key, request.path_params, query, None)))
+            return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         raw = await body_limit.read(request)
         parsed = parsing.parse(raw, header(request.scope, b"content-type"), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
         return await self._write(request, operation, call, raw)
 
-    async def _read(self, request: Request, operation: Operation, key: ApiKey) -> bytes:
-        """Return the answer of an operation that reads."""
-        read, path, query_string = operation.read, request.scope["path"], request.scope["query_string"]
-        assert read is not None, "it reads or it writes"
+    def _repeat(self, token: str) -> Repeat:
+        """Return what counts a request by a key whose answer is kept."""
 
-        async def answer() -> bytes:
-            query = parsing.parse_query(query_string, operation.query)
-            return _written(await read(Call(self._services, key, request.path_params, query, None)))
+        def count(_: Scope) -> Mapping[bytes, bytes] | None:
+            key = self._keys.recall(token, self._clock())
+            allowance = None if key is None or key.revoked_at is not None else self._limit.take(key.id)
+            return allowance.varying_headers() if allowance is not None and allowance.is_allowed else None
 
-        if not operation.follows_from_database or len(query_string) > _LONG_QUERY:
-            return await answer()
-        return await self._answers.get((key.livemode, path, query_string), answer)
+        return count
 
-    async def _authenticate(self, request: Request) -> ApiKey:
-        scheme, _, token = header(request.scope, b"authorization").partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise MissingApiKey("Send your API key in a header: Authorization: Bearer ck_test_…")
+    async def _authenticate(self, request: Request, token: str) -> ApiKey:
         try:
             return await self._keys.check(token, self._clock())
         except (InvalidApiKey, RevokedApiKey):
@@ -194,6 +187,15 @@ class Api:
         lock = self._locks.setdefault((api_key_id, name), asyncio.Lock())
         async with lock:
             yield
+
+
+def _token(request: Request) -> str:
+    """Return the API key of a request. Raises MissingApiKey."""
+    scheme, _, token = header(request.scope, b"authorization").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise MissingApiKey("Send your API key in a header: Authorization: Bearer ck_test_…")
+    return token
 
 
 def _check_scope(key: ApiKey, operation: Operation) -> None:

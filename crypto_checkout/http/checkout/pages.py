@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.wallet_apps import links_to
@@ -17,6 +18,7 @@ from crypto_checkout.core.errors import (
     CheckoutError,
     LinkInactive,
     LinkSoldOut,
+    RateLimitExceeded,
     RecoverableError,
     RouteNotFound,
     SessionNotOpen,
@@ -33,6 +35,8 @@ from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, Phase, View, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, is_bot, translations_for
+from crypto_checkout.http.entry import kept_answers
+from crypto_checkout.http.entry.kept_answers import Repeat
 from crypto_checkout.http.poll_pace import PollPace
 from crypto_checkout.http.rate_limit import LinkLimit
 from crypto_checkout.services.payer import Payers, PayerView
@@ -243,12 +247,32 @@ class _CheckoutPages:
         """Answer with the session's public fields as JSON; errors are JSON, too."""
         self._checkout.limit_polls(request)
         payer_view = await self._checkout.sessions.view(request.path_params["id"])
+        varying = self._vary(payer_view)
+        kept_answers.allow(request.scope, self._repeat_status(payer_view, varying), tuple(varying))
+        return etags.answer(request, _json(payer_view), [*_STATUS_HEADERS, *varying.items()])
+
+    def _vary(self, told: PayerView) -> Mapping[bytes, bytes]:
+        """Count a poll; return the headers of its answer that vary, of which the pause is there in a crowd only."""
         # Not `Date`, which is the machine's time even where test mode's clock was moved.
-        time = moments.to_text(self._checkout.clock(payer_view.session["livemode"]))
-        headers = [*_STATUS_HEADERS, (b"x-server-time", time.encode())]
-        if (pause := self._checkout.poll_pace.seconds()) is not None:
-            headers.append((b"x-poll-seconds", b"%d" % pause))
-        return etags.answer(request, _json(payer_view), headers)
+        time = {b"x-server-time": moments.to_text(self._checkout.clock(told.session["livemode"])).encode()}
+        pause = self._checkout.poll_pace.seconds()
+        return time if pause is None else {**time, b"x-poll-seconds": b"%d" % pause}
+
+    def _repeat_status(self, told: PayerView, before: Mapping[bytes, bytes]) -> Repeat:
+        """Return what counts a poll whose answer is kept, while all holds that it says."""
+        checkout = self._checkout
+
+        def count(scope: Scope) -> Mapping[bytes, bytes] | None:
+            if checkout.sessions.sees_chain_of(told.session) != told.chain_visible:
+                return None
+            try:
+                checkout.limit_polls(Request(scope))
+            except RateLimitExceeded:
+                return None
+            varying = self._vary(told)
+            return varying if len(varying) == len(before) else None
+
+        return count
 
     async def pay_in_test_mode(self, request: Request) -> Response:
         """Pay with test money, by the scenario of the button pressed, and show the session again."""

@@ -27,7 +27,9 @@ from crypto_checkout.log import get_logger
 from . import compression, whole_answers
 from .client_address import ClientAddresses
 from .compression import Header
+from .kept_answers import KeptAnswers
 from .routing import RouteTable
+from .whole_answers import WholeAnswers
 
 log = get_logger("http")
 _lines = logging.getLogger("crypto_checkout.http")
@@ -61,7 +63,7 @@ class Application:
 
     `is_https` tells whether browsers reach the server by https. Handlers read `scope["request_id"]` and
     `scope["client_address"]`; headers that they add to `scope["answer_headers"]` are part of every response, including
-    errors. `page_not_found` as in `errors.answer_to`.
+    errors. `page_not_found` as in `errors.answer_to`, `version` as in `KeptAnswers`.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Application:
         addresses: ClientAddresses,
         is_https: bool,
         page_not_found: PageNotFound = lambda _: None,
+        version: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.routes = routes
         self._table = RouteTable(routes)
@@ -80,6 +83,7 @@ class Application:
         self._addresses = addresses
         self._own_headers = [_HSTS] if is_https else []
         self._page_not_found = page_not_found
+        self._kept = KeptAnswers(version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -87,8 +91,13 @@ class Application:
         request_id = ids.make(ids.REQUEST, self._clock(), self._entropy.take(ids.ENTROPY_BYTES))
         scope["request_id"] = request_id
         scope["client_address"] = self._addresses.of(scope)
+        whole = whole_answers.take(scope)
+        kept = None if whole is None else self._kept.find(scope)
+        if whole is not None and kept is not None and kept.give(scope, whole):
+            _record(scope, kept.template.status, time.perf_counter() - started)
+            return
         scope["answer_headers"] = []
-        exchange = _Exchange(scope, receive, send, self._own_headers)
+        exchange = _Exchange(scope, receive, send, whole, self._own_headers, self._kept)
         request = Request(scope, exchange.receive)
         try:
             try:
@@ -131,33 +140,46 @@ class Application:
 class _Exchange:
     """One request as it arrives, and its answer as it leaves; `status` is 0 until that begins."""
 
-    __slots__ = ("_own_headers", "_receive", "_send", "_unread", "receive", "scope", "status")
+    __slots__ = ("_kept", "_own_headers", "_receive", "_send", "_unread", "_whole", "receive", "scope", "status")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, own_headers: Sequence[Header]) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        whole: WholeAnswers | None,
+        own_headers: Sequence[Header],
+        kept: KeptAnswers,
+    ) -> None:
         self.scope = scope
         self.status = 0
         self._send = send
         self._receive = receive
+        self._whole = whole
         self._own_headers = own_headers
+        self._kept = kept
         self._unread = _is_long(scope)
         self.receive: Receive = self._receive_long if self._unread else receive
 
     async def send(self, answer: ASGIApp) -> None:
         """Send a response; one that is whole goes out in one step, any other as it sends itself."""
         body = getattr(answer, "body", None)
-        if isinstance(answer, Response) and body is not None and answer.background is None:
-            headers = compression.headers_of_plain(self.scope, answer.raw_headers, body)
-            if headers is not None:
-                await self._send_whole(answer.status_code, self._complete(headers), body)
-                return
-        await compression.compressed(answer)(self.scope, self.receive, self._send_complete)
+        if not isinstance(answer, Response) or body is None or answer.background is not None:
+            await compression.compressed(answer)(self.scope, self.receive, self._send_complete)
+            return
+        headers: Sequence[Header] | None = compression.headers_of_plain(self.scope, answer.raw_headers, body)
+        if headers is None:
+            headers, body = await compression.compressed_whole(answer, self.scope, self.receive)
+        await self._send_whole(answer.status_code, self._complete(headers), body)
 
     async def _send_whole(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         self.status = status
-        write = whole_answers.offered(self.scope)
-        if write is None or self._unread or not write(status, headers, body):
+        whole = self._whole
+        if whole is None or self._unread or not whole.write(status, headers, body):
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": body})
+            return
+        self._kept.keep(self.scope, whole, status, headers, body)
 
     async def _send_complete(self, message: Message) -> None:
         """Send a message; complete the headers of the one that begins the answer."""

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_checkout.http.headers import fields
@@ -49,6 +50,18 @@ def compressed(app: ASGIApp) -> ASGIApp:
         await gzip(scope, receive, send_weak)
 
     return handle
+
+
+async def compressed_whole(answer: Response, scope: Scope, receive: Receive) -> tuple[Sequence[Header], bytes]:
+    """Return the headers and the body of a whole response as `compressed` sends it."""
+    messages: list[Message] = []
+
+    async def note(message: Message) -> None:
+        messages.append(message)
+
+    await compressed(answer)(scope, receive, note)
+    start, end = messages
+    return start["headers"], end["body"]
 
 
 def _accepts_gzip(scope: Scope) -> bool:

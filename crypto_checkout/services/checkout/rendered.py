@@ -11,7 +11,6 @@ from crypto_checkout.core.public.types import SessionResource
 _MOST_KEPT = 2_000
 _FEW_PAYMENTS = 8
 _SMALL_BYTES = 6 * 1024
-_COPIES = 3  # of about as many bytes as the JSON: itself, the resource, and what it was rendered from
 
 
 class RenderedSession:
@@ -24,11 +23,6 @@ class RenderedSession:
     def is_small(self) -> bool:
         """True if it may be kept in memory: a hundred payments, or long metadata, take as much as fifty others."""
         return len(self.resource["payments"]) <= _FEW_PAYMENTS and len(self.body) <= _SMALL_BYTES
-
-    @property
-    def bytes_in_memory(self) -> int:
-        """About how many bytes of memory it takes."""
-        return _COPIES * len(self.body)
 
     @cached_property
     def body(self) -> bytes:

@@ -13,7 +13,6 @@ from crypto_checkout.core.ledger.payment import Payment, ShownPayments
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import PaymentResource, SessionResource
 from crypto_checkout.services.checkout.rendered import RenderedSession, SessionRenderer
-from crypto_checkout.services.kept import Kept
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals
@@ -23,7 +22,6 @@ from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from crypto_checkout.store.reporting import search
 
 _MOST_UNMATCHED = 20
-_MOST_KEPT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,6 @@ class SessionReader:
     def __init__(self, db: Database, *, public_url: str) -> None:
         self._db = db
         self._renderer = SessionRenderer(public_url)
-        self._kept_for_payers = Kept[Receipts](
-            db, most_bytes=_MOST_KEPT_BYTES, size=lambda each: each.rendered.bytes_in_memory
-        )
 
     async def get(self, session_id: str, livemode: bool) -> SessionResource:
         """Return a session of one mode. Raises ResourceNotFound."""
@@ -70,7 +65,7 @@ class SessionReader:
             others = unmatched.newest(unit, session.id, _MOST_UNMATCHED) if is_mixed else ()
             return Receipts(rendered, tuple(taken_back), tuple(others))
 
-        return await self._kept_for_payers.get(session_id, lambda: self._db.read(read, quick=True))
+        return await self._db.read(read, quick=True)
 
     async def payments(
         self, session_id: str, livemode: bool, window: paging.Window

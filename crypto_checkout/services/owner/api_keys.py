@@ -98,17 +98,20 @@ class ApiKeys:
         """Return the key with this text. Raises InvalidApiKey or RevokedApiKey."""
         if not core.has_shape(text):
             raise InvalidApiKey("This is not an API key: it begins with ck_live_ or ck_test_ and has 40 characters.")
-        sha256 = _sha256(text)
-        key, until = self._remembered.get(sha256, (None, now))
-        if key is None or not now < until <= now + self.remembered_for:
-            key = await self._look_up(sha256, now)
+        key = self.recall(text, now) or await self._look_up(text, now)
         if key.revoked_at is not None:
             raise RevokedApiKey(
                 f"The API key {key.prefix}… was revoked; make another with `crypto-checkout keys create`."
             )
         return key
 
-    async def _look_up(self, sha256: str, now: datetime) -> ApiKey:
+    def recall(self, text: str, now: datetime) -> ApiKey | None:
+        """Return the key with this text if it was looked up a moment ago."""
+        key, until = self._remembered.get(text, (None, now))
+        return key if now < until <= now + self.remembered_for else None
+
+    async def _look_up(self, text: str, now: datetime) -> ApiKey:
+        sha256 = _sha256(text)
         key = await self._db.read(lambda unit: store.by_sha256(unit, sha256), quick=True)
         if key is None:
             raise InvalidApiKey("No such API key on this server; `crypto-checkout keys create` makes one.")
@@ -116,7 +119,7 @@ class ApiKeys:
             self._mark_used(key.id, now)
         if len(self._remembered) >= self._most_remembered:
             self._remembered.clear()
-        self._remembered[sha256] = (key, now + self.remembered_for)
+        self._remembered[text] = (key, now + self.remembered_for)
         return key
 
     def _mark_used(self, key_id: str, now: datetime) -> None:

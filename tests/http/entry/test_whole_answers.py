@@ -2,47 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
+from starlette.types import Receive, Scope, Send
 
 from crypto_checkout.http.entry import whole_answers
 from crypto_checkout.http.entry.compression import Header
-from crypto_checkout.http.entry.connection_limits import GuardedProtocol
+from tests.support.served import Connection, protocol_of
 from tests.support.waiting import WAIT_SECONDS
 
 JSON: list[Header] = [(b"content-length", b"11"), (b"content-type", b"application/json")]
 BODY = b'{"a":"\xc3\xa9 "}'
-
-
-class Connection(asyncio.Transport):
-    """A connection that notes what is written to it."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.7", 50_000), "sockname": ("203.0.113.1", 80)})
-        self.writes: list[bytes] = []
-        self.is_closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
 
 
 async def answered(request: bytes, status: int, headers: Sequence[Header], *, whole: bool) -> Connection:
@@ -50,10 +20,10 @@ async def answered(request: bytes, status: int, headers: Sequence[Header], *, wh
     ended, body = asyncio.Event(), b"" if status == 304 else BODY
 
     async def app(scope: Scope, _: Receive, send: Send) -> None:
-        write = whole_answers.offered(scope)
-        assert write is not None
+        answers = whole_answers.take(scope)
+        assert answers is not None
         try:
-            if not whole or not write(status, headers, body):
+            if not whole or not answers.write(status, headers, body):
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
         finally:
@@ -68,14 +38,6 @@ async def answered(request: bytes, status: int, headers: Sequence[Header], *, wh
     await asyncio.sleep(0)
     protocol.connection_lost(ConnectionResetError())
     return connection
-
-
-def protocol_of(app: ASGIApp) -> GuardedProtocol:
-    config = uvicorn.Config(app, http=GuardedProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
-    config.load()
-    state = ServerState()
-    state.default_headers = [(b"date", b"Tue, 01 Dec 2026 00:00:00 GMT")]  # as uvicorn sets them each second
-    return GuardedProtocol(config=config, server_state=state, app_state={})
 
 
 def asked(method: str = "GET", *headers: str, version: str = "1.1") -> bytes:
@@ -117,8 +79,9 @@ async def test_the_next_request_on_the_connection_is_answered_too() -> None:
     async def app(scope: Scope, _: Receive, __: Send) -> None:
         nonlocal count
         count += 1
-        write: Any = whole_answers.offered(scope)
-        assert write(200, JSON, BODY)
+        answers = whole_answers.take(scope)
+        assert answers is not None
+        assert answers.write(200, JSON, BODY)
 
     connection, protocol = Connection(), protocol_of(app)
     protocol.connection_made(connection)

@@ -1,0 +1,288 @@
+"""Answers that are given again: the same to the byte, until somebody commits, and no longer."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from crypto_checkout import metrics
+from crypto_checkout.http.entry import kept_answers, whole_answers
+from crypto_checkout.http.entry.application import Application
+from crypto_checkout.http.entry.client_address import ClientAddresses
+from crypto_checkout.http.entry.kept_answers import KeptAnswers
+from crypto_checkout.services.owner import api_keys
+from crypto_checkout.store.owner import api_keys as stored_keys
+from tests.http.test_answers import FULL, LISTS, PRICE, READ
+from tests.support.api import Clock, made, open_app
+from tests.support.served import Answer, ask
+from tests.support.waiting import until
+
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+HOST = "Host: shop.example"
+LEFT = b"x-left"
+
+
+class Shop:
+    """An application with one path whose answers are kept; it counts how often that is really asked."""
+
+    def __init__(self, most_bytes: int = 100_000) -> None:
+        self.version: int | None = 1
+        self.times = 0
+        self.left: int | None = 100
+        self.commits_while_asked = False
+        self.body = b"x"
+        self.web = Application(
+            [Route("/{name}", self.answer)],
+            clock=lambda: NOW,
+            addresses=ClientAddresses([], lambda _: None),
+            is_https=False,
+            version=lambda: self.version,
+        )
+        self.web._kept = KeptAnswers(lambda: self.version, most_bytes=most_bytes)
+
+    async def answer(self, request: Request) -> Response:
+        self.times += 1
+        if self.commits_while_asked and self.version is not None:
+            self.version += 1
+        kept_answers.allow(request.scope, self.repeat, (LEFT,))
+        headers = {"x-left": str(self.left), "x-percent": "100 %(x-left)b %d", "etag": '"a"'}
+        if request.headers.get("if-none-match") == '"a"':
+            return Response(status_code=304, headers=headers)
+        body = b"%d %b %b" % (self.times, request.url.query.encode(), self.body)
+        return Response(body, headers=headers, status_code=404 if request.path_params["name"] == "nothing" else 200)
+
+    def repeat(self, _: Scope) -> Mapping[bytes, bytes] | None:
+        if self.left is None:
+            return None
+        self.left -= 1
+        return {LEFT: b"%d" % self.left}
+
+    async def get(self, path: str = "/a", *headers: str, method: str = "GET", version: str = "1.1") -> Answer:
+        return await ask(self.web, f"{method} {path} HTTP/{version}", HOST, *headers)
+
+
+async def test_an_answer_is_given_again_until_the_next_commit() -> None:
+    shop = Shop()
+    first, second, third = [await shop.get() for _ in range(3)]
+    assert shop.times == 1
+    assert (second.status, second.body) == (first.status, first.body) == (200, b"1  x")
+    assert [each.header(LEFT) for each in (first, second, third)] == [b"100", b"99", b"98"]
+    assert len({each.header(b"x-request-id") for each in (first, second, third)}) == 3
+    varying = (LEFT, b"x-request-id")
+    assert [name for name, _ in second.headers] == [name for name, _ in first.headers]
+    assert [each for each in second.headers if each[0] not in varying] == [
+        each for each in first.headers if each[0] not in varying
+    ]
+    shop.version = 2
+    assert (await shop.get()).body == b"2  x"
+    assert shop.times == 2
+
+
+async def test_nothing_is_kept_while_commits_cannot_be_told() -> None:
+    shop = Shop()
+    shop.version = None
+    assert [(await shop.get()).body for _ in range(2)] == [b"1  x", b"2  x"]
+    shop.version = 1
+    assert [(await shop.get()).body for _ in range(2)] == [b"3  x", b"3  x"]
+
+
+async def test_what_was_committed_while_it_was_made_is_looked_at_again() -> None:
+    shop = Shop()
+    shop.commits_while_asked = True
+    await shop.get()
+    shop.commits_while_asked = False
+    assert [(await shop.get()).body for _ in range(2)] == [b"2  x", b"2  x"]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ("/b",),
+        ("/a?b",),
+        ("/a", "Authorization: Bearer x"),
+        ("/a", "Accept-Encoding: gzip"),
+        ("/a", "If-None-Match: x"),
+    ],
+)
+async def test_a_request_in_other_words_has_an_answer_of_its_own(others: tuple[str, ...]) -> None:
+    shop = Shop()
+    for _ in range(2):
+        await shop.get()
+        await shop.get(*others)
+    assert shop.times == 2
+
+
+async def test_other_headers_make_no_difference() -> None:
+    shop = Shop()
+    await shop.get()
+    assert (await shop.get("/a", "User-Agent: x", "X-Forwarded-For: 203.0.113.9")).body == b"1  x"
+
+
+async def test_a_client_that_has_it_is_told_so_again() -> None:
+    shop = Shop()
+    first, second = [await shop.get("/a", 'If-None-Match: "a"') for _ in range(2)]
+    assert (first.status, first.body) == (second.status, second.body) == (304, b"")
+    assert shop.times == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "version"),
+    [
+        ((), "HEAD", "1.1"),
+        (("Content-Length: 0",), "GET", "1.1"),
+        (("Transfer-Encoding: chunked",), "GET", "1.1"),
+        (("Accept: x", "Accept: y"), "GET", "1.1"),
+        (("Connection: close",), "GET", "1.1"),
+        ((), "GET", "1.0"),
+    ],
+)
+async def test_a_request_of_another_kind_is_always_asked(headers: tuple[str, ...], method: str, version: str) -> None:
+    shop = Shop()
+    await shop.get()
+    for _ in range(2):
+        assert (await shop.get("/a", *headers, method=method, version=version)).status == 200
+    assert shop.times == 3
+
+
+async def test_a_refusal_is_not_kept() -> None:
+    shop = Shop()
+    assert [(await shop.get("/nothing")).status for _ in range(2)] == [404, 404]
+    assert shop.times == 2
+
+
+async def test_who_has_to_look_again_does() -> None:
+    shop = Shop()
+    await shop.get()
+    shop.left = None
+    assert (await shop.get()).body == b"2  x"
+
+
+async def test_so_many_bytes_are_kept_at_most() -> None:
+    shop = Shop(most_bytes=5_000)
+    for path in ("/a", "/b", "/c", "/d", "/e", "/a"):
+        await shop.get(path)
+    assert shop.times == 5
+    for _ in range(2):
+        await shop.get("/e")
+    assert shop.times == 7
+    shop.version, shop.body = 2, b"x" * 5_000
+    for _ in range(2):
+        await shop.get()
+    assert shop.times == 9
+
+
+async def test_it_counts_in_the_metrics() -> None:
+    shop = Shop()
+    counted = metrics.REQUESTS.labels("GET", "/{name}", 200)
+    before = counted._value.get()
+    for _ in range(3):
+        await shop.get()
+    assert counted._value.get() == before + 3
+
+
+# --- the product's own ------------------------------------------------------------------------------------------------
+
+
+VARYING = {b"x-request-id", b"x-server-time", b"ratelimit-remaining"}
+
+
+@pytest.mark.usefixtures("still_rate_limits")
+async def test_each_answer_of_the_api_and_of_a_poll_is_the_same_when_it_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: Counter[bytes] = Counter()
+    write_again = whole_answers.WholeAnswers.write_again
+
+    def counted(self: whole_answers.WholeAnswers, *arguments: object) -> None:
+        again[self._cycle.scope["path"].encode()] += 1
+        write_again(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(whole_answers.WholeAnswers, "write_again", counted)
+    async with open_app(tmp_path, clock=Clock(NOW)) as app:
+        _, key = await app.key()
+        session, full = [(await made(app.api, "/checkout_sessions", body))["id"] for body in ({"amount": PRICE}, FULL)]
+        known = {"session": session, "full": full, "choice": full, "other": session}
+        gets = [each for each in (*READ, *LISTS) if each.line.startswith("GET ")]
+        asked = [
+            (each.line, *(f"{name}: {value}" for name, value in each.headers), f"Authorization: Bearer {key}")
+            for each in gets
+        ]
+        asked += [
+            (f"GET /checkout/{each}/status", *headers)
+            for each in (session, full, "cs_nonsense")
+            for headers in ((), ("If-None-Match: *",), ("Accept-Encoding: gzip",))
+        ]
+        for line, *headers in asked:
+            for name, value in known.items():
+                line = line.replace("{" + name + "}", value)  # noqa: PLW2901
+            answers = [await ask(app.opened.web, f"{line} HTTP/1.1", HOST, *headers) for _ in range(3)]
+            assert len({each.status for each in answers}) == 1, line
+            if answers[0].status < 400:
+                assert len({each.body for each in answers}) == 1 or "gzip" in str(headers), line
+            same = [[each for each in answer.headers if each[0] not in VARYING] for answer in answers]
+            assert same[0] == same[1] == same[2], line
+            left = [answer.header(b"ratelimit-remaining") for answer in answers]
+            assert not left[0] or int(left[0]) == int(left[1]) + 1 == int(left[2]) + 2, line
+    assert sum(again.values()) > 50, again
+
+
+@pytest.mark.sqlite
+async def test_a_commit_of_another_process_shows_at_once(tmp_path: Path) -> None:
+    async with open_app(tmp_path) as app:
+        _, key = await app.key()
+        session = (await made(app.api, "/checkout_sessions", {"amount": PRICE}))["id"]
+        lines = (f"GET /api/v1/checkout_sessions/{session} HTTP/1.1", HOST, f"Authorization: Bearer {key}")
+        before = [(await ask(app.opened.web, *lines)).body for _ in range(2)]
+        with sqlite3.connect(tmp_path / "checkout.db") as other:
+            other.execute("""UPDATE checkout_sessions SET metadata = '{"order": "1042"}'""")
+        other.close()
+        after = await ask(app.opened.web, *lines)
+    assert all(b"1042" not in each for each in before)
+    assert b"1042" in after.body
+
+
+async def test_a_revoked_key_gets_no_answer_again(tmp_path: Path) -> None:
+    async with open_app(tmp_path) as app:
+        key, text = await app.key()
+        lines = ("GET /api/v1/checkout_sessions HTTP/1.1", HOST, f"Authorization: Bearer {text}")
+        assert [(await ask(app.opened.web, *lines)).status for _ in range(2)] == [200, 200]
+        await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id))
+
+        async def is_refused() -> bool:
+            return (await ask(app.opened.web, *lines)).status == 401
+
+        await until(is_refused, "the revocation")
+
+
+async def test_the_use_of_a_key_is_noted_all_the_same(tmp_path: Path) -> None:
+    clock = Clock(NOW)
+    async with open_app(tmp_path, clock=clock) as app:
+        key, text = await app.key()
+        lines = ("GET /api/v1/checkout_sessions HTTP/1.1", HOST, f"Authorization: Bearer {text}")
+        for _ in range(2):
+            await ask(app.opened.web, *lines)
+        clock.now = NOW + timedelta(minutes=2)
+        await ask(app.opened.web, *lines)
+
+        async def is_noted() -> bool:
+            found = await app.opened.db.read(lambda unit: stored_keys.get(unit, key.id))
+            return found is not None and found.last_used_at == clock.now
+
+        await until(is_noted, "the last use")
+
+
+@pytest.mark.usefixtures("still_rate_limits")
+async def test_a_client_over_its_limit_is_refused_before_an_answer_is_given_again(tmp_path: Path) -> None:
+    async with open_app(tmp_path, clock=Clock(NOW), rate_limit={"per_second": 1, "burst": 3}) as app:
+        _, text = await app.key()
+        lines = ("GET /api/v1/checkout_sessions HTTP/1.1", HOST, f"Authorization: Bearer {text}")
+        answers = [await ask(app.opened.web, *lines) for _ in range(5)]
+    assert [each.status for each in answers] == [200, 200, 200, 429, 429]
+    assert [each.header(b"ratelimit-remaining") for each in answers] == [b"2", b"1", b"0", b"0", b"0"]
