@@ -54,6 +54,9 @@ class Deposits:
     label: str = ""
     _init_code_hash: bytes = field(init=False, repr=False, compare=False)
 
+    is_quick: ClassVar = True
+    """An address takes a few hashes, and no arithmetic of the curve."""
+
     branch: ClassVar = None
     """There is no key, so no derivation path either."""
 

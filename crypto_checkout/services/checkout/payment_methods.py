@@ -23,6 +23,10 @@ class Wallet(Protocol):
     def wallet_id(self) -> str:
         """The wallet's name in the database."""
 
+    @property
+    def is_quick(self) -> bool:
+        """True if an address takes microseconds, False if it takes milliseconds."""
+
     def address(self, index: int) -> Address:
         """Return the address at an index. Raises ValueError for one of the few indices without a key."""
 

@@ -1,5 +1,8 @@
+import asyncio
 import threading
 from pathlib import Path
+
+import pytest
 
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
@@ -17,7 +20,8 @@ class Watched:
     wallet_id = KEY.wallet_id
     branch = KEY.branch
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_quick: bool = True) -> None:
+        self.is_quick = is_quick
         self.derived: dict[int, str] = {}
 
     def address(self, index: int) -> Address:
@@ -25,7 +29,7 @@ class Watched:
         return KEY.address(index)
 
 
-def test_addresses_are_the_wallets_own_in_any_order(tmp_path: Path) -> None:
+async def test_addresses_are_the_wallets_own_in_any_order(tmp_path: Path) -> None:
     addresses = Addresses(KEY, GivenOut(tmp_path, "life"))
     try:
         for index in (0, 1, 2, 200, 3, 201, 0, 1000):
@@ -34,27 +38,47 @@ def test_addresses_are_the_wallets_own_in_any_order(tmp_path: Path) -> None:
         addresses.close()
 
 
-def test_an_address_that_was_prepared_is_not_derived_by_who_takes_it(tmp_path: Path) -> None:
-    wallet = Watched()
+@pytest.mark.parametrize("is_quick", [True, False], ids=["on the loop", "on a thread"])
+async def test_an_address_that_was_prepared_is_not_derived_by_who_takes_it(tmp_path: Path, is_quick: bool) -> None:
+    wallet = Watched(is_quick=is_quick)
     addresses = Addresses(wallet, GivenOut(tmp_path, "life"))
     addresses.prepare(0)
-    assert addresses._deriving is not None
-    addresses._deriving.result(timeout=WAIT_SECONDS)
+    assert not is_quick or not wallet.derived  # nothing is held up
+    await _derived(addresses)
+    assert [*wallet.derived] == [*range(AHEAD)]
+    where = threading.current_thread().name if is_quick else "addresses_0"
+    assert {*wallet.derived.values()} == {where}
+    wallet.derived.clear()
     for index in range(AHEAD // 2):
         addresses.address(index)
     addresses.close()
-    assert all(wallet.derived[index].startswith("addresses") for index in range(AHEAD // 2))
+    assert all(index >= AHEAD for index in wallet.derived)
 
 
-def test_what_was_passed_over_is_forgotten(tmp_path: Path) -> None:
+async def test_the_next_addresses_are_derived_when_half_of_them_are_taken_on_any_thread(tmp_path: Path) -> None:
+    wallet = Watched()
+    addresses = Addresses(wallet, GivenOut(tmp_path, "life"))
+    addresses.prepare(0)
+    await _derived(addresses)
+    for index in range(AHEAD // 2 + 1):
+        await asyncio.to_thread(addresses.address, index)
+    await _derived(addresses)
+    assert max(wallet.derived) >= AHEAD + AHEAD // 2
+    assert {*wallet.derived.values()} == {threading.current_thread().name}
+    addresses.close()
+
+
+async def test_what_was_passed_over_is_forgotten(tmp_path: Path) -> None:
     addresses = Addresses(KEY, GivenOut(tmp_path, "life"))
     addresses.prepare(0)
+    await _derived(addresses)
     addresses.address(5000)
+    await _derived(addresses)
     addresses.close()
-    assert len(addresses._ready) <= 2 * AHEAD
+    assert 0 < len(addresses._ready) <= AHEAD
 
 
-def test_what_was_given_out_is_known_beside_the_database(tmp_path: Path) -> None:
+async def test_what_was_given_out_is_known_beside_the_database(tmp_path: Path) -> None:
     given_out = GivenOut(tmp_path, "life")
     assert notes(tmp_path) == {}
     addresses = Addresses(KEY, given_out)
@@ -75,3 +99,10 @@ def test_the_record_of_an_earlier_version_is_read_and_its_writes_keep_the_life(t
     with path.open("r+b") as file:
         file.write(b"000000000009\n")
     assert notes(tmp_path) == {"w": GivenOutNote(9, "life")}
+
+
+async def _derived(addresses: Addresses) -> None:
+    """Wait until no address is being derived."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while addresses._is_deriving:
+            await asyncio.sleep(0)
