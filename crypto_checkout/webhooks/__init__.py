@@ -7,6 +7,6 @@
 
 Never here: the database, the queue of deliveries, or the decision to try again (`services.webhooks` has them).
 
-To add a signature scheme, extend `signing.headers`, and `signing.verify` if our receivers are to check it. A new way
-for an attempt to fail is a member of `send.Failure`, an entry of `_FAILURES`, and a sentence.
+To add a signature scheme, extend `signing.DeliverySigner`, and `signing.verify` if our receivers are to check it. A
+new way for an attempt to fail is a member of `send.Failure`, an entry of `_FAILURES`, and a sentence.
 """

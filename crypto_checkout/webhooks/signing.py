@@ -27,25 +27,39 @@ def new_secret(entropy: bytes) -> str:
     return SECRET_PREFIX + base64.b64encode(entropy).decode("ascii")
 
 
-def headers(event_id: str, body: bytes, secrets: Sequence[str], timestamp: int) -> dict[str, str]:
-    """Sign one attempt.
+class DeliverySigner:
+    """Signs attempts with the valid secrets of an endpoint, newest first; more than one while a rotation overlaps."""
 
-    Args:
-        event_id: becomes `webhook-id`; the same for every attempt, so that receivers can drop repetitions.
-        body: exactly the bytes to be sent.
-        secrets: the valid ones, newest first; more than one while a rotation overlaps.
-        timestamp: Unix seconds of this attempt, not of the event.
-    """
-    if not secrets:
-        raise ValueError("a delivery needs at least one live secret to sign it")
-    standard = (f"v1,{_standard_signature(event_id, body, secret, timestamp)}" for secret in secrets)
-    return {
-        "X-Webhook-Signature": ",".join([f"t={timestamp}", *(f"v1={_signature(body, s, timestamp)}" for s in secrets)]),
-        "X-Webhook-Timestamp": str(timestamp),
-        "webhook-id": event_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(standard),
-    }
+    def __init__(self, secrets: Sequence[str]) -> None:
+        if not secrets:
+            raise ValueError("a delivery needs at least one live secret to sign it")
+        # Keyed once: to copy one costs a fifth of keying it again.
+        self._ours = [hmac.new(secret.encode(), digestmod="sha256") for secret in secrets]
+        self._standard = [hmac.new(_standard_key(secret), digestmod="sha256") for secret in secrets]
+
+    def headers(self, event_id: str, body: bytes, timestamp: int) -> dict[str, str]:
+        """Sign one attempt.
+
+        Args:
+            event_id: becomes `webhook-id`; the same for every attempt, so that receivers can drop repetitions.
+            body: exactly the bytes to be sent.
+            timestamp: Unix seconds of this attempt, not of the event.
+        """
+        ours, standard = b"%d.%b" % (timestamp, body), b"%b.%d.%b" % (event_id.encode(), timestamp, body)
+        signatures = [f"v1={_digest(keyed, ours).hex()}" for keyed in self._ours]
+        standard_signatures = [f"v1,{_base64(_digest(keyed, standard))}" for keyed in self._standard]
+        return {
+            "X-Webhook-Signature": ",".join([f"t={timestamp}", *signatures]),
+            "X-Webhook-Timestamp": str(timestamp),
+            "webhook-id": event_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": " ".join(standard_signatures),
+        }
+
+
+def headers(event_id: str, body: bytes, secrets: Sequence[str], timestamp: int) -> dict[str, str]:
+    """Sign one attempt, as `DeliverySigner` does."""
+    return DeliverySigner(secrets).headers(event_id, body, timestamp)
 
 
 def verify(
@@ -93,7 +107,15 @@ def _signature(body: bytes, secret: str, timestamp: int) -> str:
     return hmac.digest(secret.encode(), b"%d.%b" % (timestamp, body), "sha256").hex()
 
 
-def _standard_signature(event_id: str, body: bytes, secret: str, timestamp: int) -> str:
-    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    signed = b"%b.%d.%b" % (event_id.encode(), timestamp, body)
-    return base64.b64encode(hmac.digest(key, signed, "sha256")).decode("ascii")
+def _digest(keyed: hmac.HMAC, message: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(message)
+    return mac.digest()
+
+
+def _standard_key(secret: str) -> bytes:
+    return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+
+
+def _base64(signature: bytes) -> str:
+    return base64.b64encode(signature).decode("ascii")

@@ -45,12 +45,15 @@ class AttemptRecorder:
         self._retry_seconds = retry_seconds
         self._clock = clock
 
-    def record(self, unit: WriteUnit, ended: Iterable[EndedAttempt]) -> None:
-        """Store attempts, and the new status of each delivery that wasn't deleted or replayed meanwhile."""
-        for each in ended:
-            self._record(unit, each.delivery, each.started_at, each.outcome)
+    def record(self, unit: WriteUnit, ended: Iterable[EndedAttempt]) -> bool:
+        """Store attempts, and the new status of each delivery that wasn't deleted or replayed meanwhile.
 
-    def _record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
+        Return whether all of them have succeeded so: none has another attempt to come.
+        """
+        succeeded = [self._record(unit, each.delivery, each.started_at, each.outcome) for each in ended]
+        return all(succeeded)
+
+    def _record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> bool:
         now = self._clock()
         made = attempt(delivery.attempts + 1, started_at, outcome)
         endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)
@@ -60,12 +63,13 @@ class AttemptRecorder:
         if endpoint is not None and not endpoint.active:
             status, next_at = DeliveryStatus.ABANDONED, None  # it was disabled during the attempt
         if not deliveries.record_attempt(unit, delivery, made, status, next_at):
-            return
+            return False
         if outcome.is_success:
             endpoints.set_failing(unit, delivery.endpoint_id, None)
         elif endpoint is not None and is_current:
             self._count_failure(unit, endpoint, now, outcome)
         unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
+        return outcome.is_success
 
     def _next(
         self, now: datetime, attempts_made: int, outcome: AttemptOutcome, *, may_end: bool

@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from itertools import chain
+from typing import Protocol, TypeVar
 
 from crypto_checkout import descriptors, encryption
 from crypto_checkout.core.errors import DatabaseFailed
@@ -23,8 +24,8 @@ from crypto_checkout.services.webhooks.pace import Pace
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.webhooks import deliveries
 from crypto_checkout.store.webhooks.deliveries import DueDelivery, WaitingDelivery
-from crypto_checkout.webhooks import signing
 from crypto_checkout.webhooks.send import AttemptOutcome
+from crypto_checkout.webhooks.signing import DeliverySigner
 
 log = get_logger("dispatcher")
 
@@ -34,10 +35,19 @@ _POLL_SECONDS = 5.0
 _FEW = 32
 """The most endpoints for which deliveries are chosen, and attempts that are recorded, on the event loop."""
 
+_AHEAD = 16
+"""The number of deliveries that a turn reads beyond those that fit, for slots that become free soon."""
+
+_AHEAD_SECONDS = 0.2
+"""How long they hold at most. A change by this process ends that time, one by a command beside it may not."""
+
 _NOT_RECORDED = "an attempt could not be recorded"
 
 _LATELY = timedelta(hours=1)
 """How long ago an endpoint may have accepted a delivery for its pace to grow fast after a restart."""
+
+
+_AnyDelivery = TypeVar("_AnyDelivery", WaitingDelivery, DueDelivery)
 
 
 class AttemptSender(Protocol):
@@ -49,14 +59,16 @@ class AttemptSender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Agenda:
-    """The enabled endpoints, the deliveries to start, and the time until the next turn.
+    """The enabled endpoints, the next deliveries, oldest first, and the time until the next turn.
 
-    `answered_lately` are those of the endpoints without a pace so far that were up a while ago.
+    `answered_lately` are those of the endpoints without a pace so far that were up a while ago. `has_more` tells that
+    other deliveries may be due.
     """
 
     targets: list[str]
     answered_lately: set[str]
     chosen: list[DueDelivery]
+    has_more: bool
     wait_seconds: float
 
 
@@ -75,7 +87,7 @@ class Dispatcher:
     Each endpoint always has one slot of its own, so a slow or dead endpoint delays no other. Beside these,
     `concurrency` deliveries are in flight, at most a quarter of them on their way to one endpoint: the others were
     accepted and wait for their record. `services.webhooks.pace` sets how fast they follow each other. Setting `woken`
-    starts the next turn at once; `clock` decides what is due.
+    starts the next turn at once, which forgets what was read before; `clock` decides what is due.
     """
 
     def __init__(
@@ -97,10 +109,13 @@ class Dispatcher:
         self._livemode = livemode
         self._per_endpoint = max(1, concurrency // 4)
         self._paces: dict[str, Pace] = {}
-        self._secrets: dict[str, tuple[Sequence[str], Sequence[str]]] = {}
+        self._signers: dict[str, tuple[Sequence[str], DeliverySigner]] = {}
         self._clock = clock
         self._woken = woken
         self._in_flight: dict[int, _InFlight] = {}
+        self._ahead: list[DueDelivery] = []
+        self._has_more = False
+        self._holds_until = 0.0
         self._ended: list[EndedAttempt] = []
         self._recording: asyncio.Task[None] | None = None
         self._put_off_until: dict[int, asyncio.TimerHandle] = {}
@@ -111,6 +126,7 @@ class Dispatcher:
             failure = "deliveries could not be read"
             await every(_POLL_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
         finally:
+            self._ahead, self._has_more = [], False
             tasks = [each.task for each in self._in_flight.values()]
             if self._recording is not None:
                 tasks.append(self._recording)
@@ -123,57 +139,85 @@ class Dispatcher:
 
     async def turn(self) -> float:
         """Start the deliveries that are due and fit; return the seconds until the next turn."""
-        under_way = Counter(each.endpoint_id for each in self._in_flight.values() if not each.is_accepted)
+        self._ahead, self._has_more = [], True  # a slot that becomes free meanwhile has another turn follow
+        under_way = self._under_way()
         in_flight: defaultdict[str, set[int]] = defaultdict(set)
         for seq, each in self._in_flight.items():
             in_flight[each.endpoint_id].add(seq)
         at = time.monotonic()
         rooms = {endpoint_id: pace.room(under_way[endpoint_id], at) for endpoint_id, pace in self._paces.items()}
         paused = [pace.wait_seconds(at) for endpoint_id, pace in self._paces.items() if not rooms[endpoint_id]]
+        full = [endpoint_id for endpoint_id, pace in self._paces.items() if pace.is_full]
+        limits = rooms | {endpoint_id: rooms[endpoint_id] + max(1, _AHEAD // len(full)) for endpoint_id in full}
         now = self._clock()
         is_quick = len(rooms) <= _FEW
-        agenda = await self._db.read(lambda unit: self._agenda(unit, now, in_flight, rooms), quick=is_quick)
+        agenda = await self._db.read(lambda unit: self._agenda(unit, now, in_flight, limits), quick=is_quick)
         has_new = self._keep(agenda, at)
-        for delivery in agenda.chosen:
+        self._ahead, self._has_more, self._holds_until = agenda.chosen, agenda.has_more, at + _AHEAD_SECONDS
+        self._start()
+        return 0.0 if has_new else min([agenda.wait_seconds, *(seconds for seconds in paused if seconds)])
+
+    def _start(self) -> None:
+        """Start those of the deliveries ahead that fit now."""
+        at, under_way = time.monotonic(), self._under_way()
+        running = Counter(each.endpoint_id for each in self._in_flight.values())
+        endpoint_ids = {each.endpoint_id for each in self._ahead}
+        rooms = {each: self._paces[each].room(under_way[each], at) for each in endpoint_ids}
+        for delivery in _fitting(self._ahead, running, rooms, self._concurrency):
             self._paces[delivery.endpoint_id].started(at)
             task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
             self._in_flight[delivery.seq] = _InFlight(delivery.endpoint_id, task)
-        return 0.0 if has_new else min([agenda.wait_seconds, *(seconds for seconds in paused if seconds)])
+        self._ahead = [each for each in self._ahead if each.seq not in self._in_flight]
+
+    def _go_on(self) -> None:
+        """Use a slot that became free: start what is ahead, or have the next turn read more."""
+        if self._woken.is_set():
+            return  # it reads all anew
+        if self._ahead and time.monotonic() < self._holds_until:
+            self._start()
+        elif self._ahead or self._has_more:
+            self._woken.set()
+
+    def _under_way(self) -> Counter[str]:
+        return Counter(each.endpoint_id for each in self._in_flight.values() if not each.is_accepted)
 
     def _agenda(
-        self, unit: ReadUnit, now: datetime, in_flight: Mapping[str, Collection[int]], rooms: Mapping[str, int]
+        self, unit: ReadUnit, now: datetime, in_flight: Mapping[str, Collection[int]], limits: Mapping[str, int]
     ) -> _Agenda:
-        """Choose the deliveries to start. It may run in a thread: it reads arguments, and changes nothing."""
+        """Choose the next deliveries. It may run in a thread: it reads arguments, and changes nothing."""
         targets = deliveries.targets(unit, self._livemode)
-        new = (each for each in targets if each not in rooms)
+        new = (each for each in targets if each not in limits)
         answered_lately = {each for each in new if deliveries.answered_since(unit, each, now - _LATELY)}
-        waiting = [
-            each
+        found = {
+            endpoint_id: deliveries.waiting(unit, endpoint_id, in_flight.get(endpoint_id, ()), limits[endpoint_id])
             for endpoint_id in targets
-            if rooms.get(endpoint_id)
-            for each in deliveries.waiting(unit, endpoint_id, in_flight.get(endpoint_id, ()), rooms[endpoint_id])
-        ]
+            if limits.get(endpoint_id)
+        }
+        waiting = list(chain.from_iterable(found.values()))
         due = sorted((each for each in waiting if each.next_attempt_at <= now), key=_by_time)
         later = ((each.next_attempt_at - now).total_seconds() for each in waiting if each.next_attempt_at > now)
         running = {endpoint_id: len(seqs) for endpoint_id, seqs in in_flight.items()}
-        chosen = deliveries.due(unit, [each.seq for each in _fitting(due, running, self._concurrency)], now)
-        return _Agenda(targets, answered_lately, chosen, min([_POLL_SECONDS, *later]))
+        fitting = list(_fitting(due, running, limits, self._concurrency + _AHEAD))
+        is_cut_off = any(len(found.get(each, ())) >= limits.get(each, 0) for each in targets)
+        chosen = deliveries.due(unit, [each.seq for each in fitting], now)
+        has_more = is_cut_off or len(fitting) < len(due)
+        return _Agenda(targets, answered_lately, chosen, has_more, min([_POLL_SECONDS, *later]))
 
     def _keep(self, agenda: _Agenda, at: float) -> bool:
-        """Keep paces and secrets for the endpoints on the agenda only; tell whether one of them has no pace so far."""
+        """Keep paces and signers for the endpoints on the agenda only; tell whether one of them has no pace so far."""
         new = [each for each in agenda.targets if each not in self._paces]
         for each in new:
             self._paces[each] = Pace(self._per_endpoint, at, answered_lately=each in agenda.answered_lately)
         for gone in self._paces.keys() - set(agenda.targets):
             del self._paces[gone]
-            self._secrets.pop(gone, None)
+            self._signers.pop(gone, None)
         return bool(new)
 
     async def _deliver(self, delivery: DueDelivery) -> None:
         try:
             started_at = self._clock()
             body = delivery.body.encode()
-            headers = signing.headers(delivery.event_id, body, self._secrets_of(delivery), int(started_at.timestamp()))
+            headers = self._signer_of(delivery).headers(delivery.event_id, body, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
         except Exception as error:  # a loop's boundary: one failure must not end the others; the delivery stays due
             log.exception(_NOT_RECORDED, delivery=delivery.seq, error=str(error))
@@ -187,25 +231,25 @@ class Dispatcher:
         self._ended.append(EndedAttempt(delivery, started_at, outcome))
         if self._recording is None or self._recording.done():
             self._recording = asyncio.create_task(self._record_ended(), name=f"attempts, livemode {self._livemode}")
-        self._woken.set()
+        self._go_on()
 
-    def _secrets_of(self, delivery: DueDelivery) -> Sequence[str]:
-        """Return the secrets that sign a delivery, decrypted again only if they changed."""
-        encrypted, secrets = self._secrets.get(delivery.endpoint_id, ((), ()))
-        if encrypted != delivery.secrets:
-            secrets = self._db.cipher.decrypt_all(delivery.secrets, encryption.of_endpoint(delivery.endpoint_id))
-            self._secrets[delivery.endpoint_id] = (delivery.secrets, secrets)
-        return secrets
+    def _signer_of(self, delivery: DueDelivery) -> DeliverySigner:
+        """Return what signs a delivery, made again only if the secrets changed."""
+        encrypted, signer = self._signers.get(delivery.endpoint_id, ((), None))
+        if signer is None or encrypted != delivery.secrets:
+            signer = DeliverySigner(
+                self._db.cipher.decrypt_all(delivery.secrets, encryption.of_endpoint(delivery.endpoint_id))
+            )
+            self._signers[delivery.endpoint_id] = (delivery.secrets, signer)
+        return signer
 
     def _put_off(self, delivery: DueDelivery) -> None:
         """Leave a delivery to a later turn, after a fault of ours."""
         timer = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._release, delivery)
         self._put_off_until[delivery.seq] = timer
 
-    def _release(self, *recorded: DueDelivery) -> None:
-        for each in recorded:
-            self._put_off_until.pop(each.seq, None)
-            del self._in_flight[each.seq]
+    def _release(self, delivery: DueDelivery) -> None:
+        del self._put_off_until[delivery.seq], self._in_flight[delivery.seq]
         self._woken.set()
 
     async def _record_ended(self) -> None:
@@ -217,7 +261,7 @@ class Dispatcher:
     async def _record(self, ended: Sequence[EndedAttempt]) -> None:
         """Record attempts in one unit; if it fails by a fault of ours, each alone."""
         try:
-            await self._write(ended)
+            are_done = await self._write(ended)
         except Exception as error:  # a loop's boundary: one failure must not end the others
             if len(ended) == 1:
                 log.exception(_NOT_RECORDED, delivery=ended[0].delivery.seq, error=str(error))
@@ -225,19 +269,25 @@ class Dispatcher:
                 return
             for each in ended:
                 await self._record([each])
+            return
+        for each in ended:
+            del self._in_flight[each.delivery.seq]
+        if are_done:
+            self._go_on()
         else:
-            self._release(*(each.delivery for each in ended))
+            self._woken.set()  # a turn tells when the next attempts are due
 
-    async def _write(self, ended: Sequence[EndedAttempt]) -> None:
-        """Write attempts, and retry while the database fails: an unrecorded attempt would be sent again."""
+    async def _write(self, ended: Sequence[EndedAttempt]) -> bool:
+        """Write attempts, and retry while the database fails: an unrecorded attempt would be sent again.
+
+        Return whether none of the deliveries has another attempt to come.
+        """
         is_quick = len(ended) <= _FEW and all(each.outcome.is_success for each in ended)  # a failure may abandon many
         while True:
             try:
-                await self._db.write(lambda unit: self._recorder.record(unit, ended), quick=is_quick)
+                return await self._db.write(lambda unit: self._recorder.record(unit, ended), quick=is_quick)
             except DatabaseFailed:
                 await asyncio.sleep(_POLL_SECONDS)
-            else:
-                return
 
     def _adjust_pace(self, endpoint_id: str, outcome: AttemptOutcome) -> None:
         pace = self._paces.get(endpoint_id)
@@ -249,14 +299,19 @@ def _by_time(waiting: WaitingDelivery) -> tuple[datetime, int]:
     return waiting.next_attempt_at, waiting.seq
 
 
-def _fitting(due: Iterable[WaitingDelivery], running: Mapping[str, int], concurrency: int) -> Iterator[WaitingDelivery]:
-    """Yield one delivery for each idle endpoint, and the oldest of the others for the shared slots."""
-    occupied = Counter(running)
+def _fitting(
+    due: Iterable[_AnyDelivery], running: Mapping[str, int], rooms: Mapping[str, int], concurrency: int
+) -> Iterator[_AnyDelivery]:
+    """Yield one delivery for each idle endpoint, and the oldest of the others for the shared slots, up to `rooms`."""
+    occupied, started = Counter(running), Counter[str]()
     shared = concurrency - sum(number - 1 for number in running.values() if number)
     for each in due:
+        if started[each.endpoint_id] >= rooms[each.endpoint_id]:
+            continue
         if occupied[each.endpoint_id]:
             if shared <= 0:
                 continue
             shared -= 1
         occupied[each.endpoint_id] += 1
+        started[each.endpoint_id] += 1
         yield each

@@ -195,6 +195,7 @@ class Endpoints:
     def _recorded(self, unit: WriteUnit, event_type: EventType, endpoint: Endpoint) -> EndpointResource:
         resource = render.endpoint(endpoint)
         self._events.record(unit, event_type, resource)
+        unit.after_commit(self._events.wake, endpoint.livemode)  # what was read of it before is over
         return resource
 
 

@@ -46,6 +46,11 @@ class Pace:
         self._counted_at = now
         self._raised_at = now
 
+    @property
+    def is_full(self) -> bool:
+        """True at full speed, where nothing limits the attempts a second."""
+        return self._per_second is None
+
     def failed(self, now: float) -> None:
         """Note a failed attempt."""
         self._failures += 1

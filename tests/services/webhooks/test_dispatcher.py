@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +13,13 @@ import pytest
 from crypto_checkout import encryption
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.services.webhooks.dispatcher import Dispatcher
+from crypto_checkout.services.webhooks.endpoints import Endpoints as EndpointService
 from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.services.webhooks.pace import Pace
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, endpoints
+from crypto_checkout.webhooks.networks import Reach
 from crypto_checkout.webhooks.send import AttemptOutcome
 from tests.support.waiting import until
 
@@ -33,13 +36,15 @@ class Endpoints:
 
     def __init__(self, *garbled: str) -> None:
         self.sent: list[str] = []
+        self.urls: set[str] = set()
         self.garbled = set(garbled)
         self.answer = asyncio.Event()
         self.answer.set()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptOutcome:
         """Accept a delivery."""
-        del url, body
+        del body
+        self.urls.add(url)
         event_id = headers["webhook-id"]
         self.sent.append(event_id)
         await self.answer.wait()
@@ -172,6 +177,60 @@ async def test_what_was_under_way_when_it_ended_is_sent_when_it_runs_again(db: D
         await until(is_done, "record all")
 
 
+@pytest.fixture
+def full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the endpoint be at full speed from the start."""
+
+    def make(most: int, now: float, *, answered_lately: bool) -> Pace:
+        made = Pace(most, now, answered_lately=answered_lately)
+        made._set(None, now)
+        return made
+
+    monkeypatch.setattr("crypto_checkout.services.webhooks.dispatcher.Pace", make)
+
+
+@pytest.mark.usefixtures("full_speed")
+async def test_a_turn_reads_ahead_for_the_slots_that_become_free(db: Database) -> None:
+    sender, turns = Endpoints(), 0
+    dispatcher = make_dispatcher(db, sender)
+
+    async def turn(take: Callable[[], Awaitable[float]] = dispatcher.turn) -> float:
+        nonlocal turns
+        turns += 1
+        return await take()
+
+    dispatcher.turn = turn  # type: ignore[method-assign]
+    async with running(dispatcher):
+
+        async def is_done() -> bool:
+            return len(await recorded(db)) == WAITING
+
+        await until(is_done, "record all")
+    assert turns == 2, "one that finds the endpoint, and one that reads all its deliveries"
+    assert sender.sent == [f"evt_{number}" for number in range(WAITING)]
+
+
+@pytest.mark.usefixtures("full_speed")
+async def test_what_was_read_ahead_is_not_sent_where_the_endpoint_was_before(db: Database) -> None:
+    sender = Endpoints()
+    dispatcher = make_dispatcher(db, sender)
+    events = Outbox(lambda _: dispatcher._woken.set())
+    services = EndpointService(db, events, reach=Reach.PUBLIC)
+    sender.answer.clear()
+    async with running(dispatcher):
+        await until(lambda: sender.sent, "start one")
+        assert dispatcher._ahead
+        await db.write(services.update(False, SHOP, {"url": "https://other.example/"}))
+        sender.urls.clear()
+        sender.answer.set()
+
+        async def is_done() -> bool:
+            return len(await recorded(db)) >= WAITING
+
+        await until(is_done, "record all")
+    assert sender.urls == {"https://other.example/"}
+
+
 @pytest.mark.parametrize(
     ("ago", "status", "failing", "is_lately"),
     [
@@ -210,7 +269,7 @@ async def test_what_was_put_off_in_one_term_changes_nothing_in_the_next(
     dispatcher = make_dispatcher(db, sender)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "call_later", noted)
-        patch.setattr(dispatcher, "_secrets_of", lambda _: 1 // 0)
+        patch.setattr(dispatcher, "_signer_of", lambda _: 1 // 0)
         async with running(dispatcher):
             await until(lambda: timers, "put off what can't be signed")
     sender.answer.clear()
