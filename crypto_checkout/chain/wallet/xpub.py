@@ -15,7 +15,7 @@ import base58
 from Crypto.Hash import RIPEMD160
 
 from crypto_checkout.chain.wallet import spelling
-from crypto_checkout.chain.wallet.curve import add_to_point, compress, is_on_curve
+from crypto_checkout.chain.wallet.curve import HAS_COINCURVE, add_to_point, compress, is_on_curve
 from crypto_checkout.chain.wallet.spelling import LEDGER_LIVE, WANTED
 from crypto_checkout.core.address import Address, of_public_key
 
