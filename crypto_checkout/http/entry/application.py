@@ -94,7 +94,7 @@ class Application:
         whole = whole_answers.take(scope)
         kept = None if whole is None else self._kept.find(scope)
         if whole is not None and kept is not None and kept.give(scope, whole):
-            _record(scope, kept.template.status, time.perf_counter() - started)
+            _record(scope, kept.status, time.perf_counter() - started)
             return
         scope["answer_headers"] = []
         exchange = _Exchange(scope, receive, send, whole, self._own_headers, self._kept)
@@ -179,7 +179,7 @@ class _Exchange:
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": body})
             return
-        self._kept.keep(self.scope, whole, status, headers, body)
+        self._kept.keep(self.scope, status, headers, body)
 
     async def _send_complete(self, message: Message) -> None:
         """Send a message; complete the headers of the one that begins the answer."""

@@ -5,7 +5,6 @@ that asks for the same, in the same words, is answered before it has a route.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -15,8 +14,8 @@ from .compression import Header
 from .whole_answers import Template, WholeAnswers
 
 _MOST_BYTES = 16 * 1024 * 1024
-_ENTRY_BYTES = 1024
-"""More than the objects of an entry take beside their bytes."""
+_ENTRY_BYTES = 4096
+"""More than an entry takes beside its body and the words of the request: its headers, twice."""
 
 Repeat = Callable[[Scope], Mapping[bytes, bytes] | None]
 """Does what a handler does each time, as counting the request; returns the values of the headers that vary.
@@ -32,20 +31,28 @@ _OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
 _Words = tuple[str, bytes, bytes, bytes, bytes, bytes]
 
 
-class KeptAnswer(NamedTuple):
-    """An answer that is given again."""
+class KeptAnswer:
+    """An answer that is given again; most aren't before the next commit, so how is only worked out when one is."""
 
-    template: Template
-    repeat: Repeat
-    route: object
+    __slots__ = ("_body", "_headers", "_repeat", "_route", "_template", "_varying", "status")
+
+    def __init__(self, scope: Scope, status: int, headers: Sequence[Header], body: bytes) -> None:
+        self.status = status
+        self._repeat, self._varying = scope[_ALLOWED]
+        self._route = scope["route"]
+        self._headers = headers
+        self._body = body
+        self._template: Template | None = None
 
     def give(self, scope: Scope, whole: WholeAnswers) -> bool:
         """Answer a request; return False if its handler has to."""
-        values = self.repeat(scope) if whole.is_free else None
+        values = self._repeat(scope) if whole.is_free else None
         if values is None:
             return False
-        scope["route"] = self.route
-        whole.write_again(self.template, {**values, _REQUEST_ID: scope["request_id"].encode()})
+        if self._template is None:
+            self._template = whole.template(self.status, self._headers, self._body, {*self._varying, _REQUEST_ID})
+        scope["route"] = self._route
+        whole.write_again(self._template, {**values, _REQUEST_ID: scope["request_id"].encode()})
         return True
 
 
@@ -74,7 +81,7 @@ class KeptAnswers:
         scope[_PLACE] = self._known, words
         return self._known.get(words)
 
-    def keep(self, scope: Scope, whole: WholeAnswers, status: int, headers: Sequence[Header], body: bytes) -> None:
+    def keep(self, scope: Scope, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Keep the answer that a request has got, if its handler allowed it, and nobody has committed meanwhile."""
         if _ALLOWED not in scope or _PLACE not in scope or status not in _KEPT:
             return
@@ -82,14 +89,12 @@ class KeptAnswers:
         # What was committed since `find` has put another dictionary in its place, or will before the next look.
         if self._of is None or known is not self._known:
             return
-        repeat, varying = scope[_ALLOWED]
-        template = whole.template(status, headers, body, {*varying, _REQUEST_ID})
-        size = _ENTRY_BYTES + len(template.head) + len(template.body) + sum(map(len, words))
         if words not in known:
+            size = _ENTRY_BYTES + len(body) + sum(map(len, words))
             if size > self._free_bytes:
                 return
             self._free_bytes -= size
-        known[words] = KeptAnswer(template, repeat, scope["route"])
+        known[words] = KeptAnswer(scope, status, headers, body)
 
 
 def allow(scope: Scope, repeat: Repeat, varying: Collection[bytes]) -> None:

@@ -1,8 +1,10 @@
 """The engine: connections to one file of SQLite, on threads of their own and on the event loop."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -12,11 +14,12 @@ import aiosqlite
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.group_commit import BUSY_TIMEOUT_MS, Group, QueuedUnit, StepLimit, belongs_on_a_thread
-from crypto_checkout.store.units import ReadUnit, WriteUnit, call
+from crypto_checkout.store.units import Lookups, ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 
 _READERS = 3
+_NO_CONTEXT = Context()
 _KEPT_WAL_BYTES = 16 * 1024 * 1024
 
 
@@ -39,15 +42,38 @@ class _Reader:
 
 
 class _QuickReader:
-    """The read-only connection of the event loop."""
+    """The read-only connection of the event loop.
+
+    The units of one turn of the loop share a snapshot, and so two statements. What a turn answers had arrived before it
+    began, so nobody who asks can know of a commit after that.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._limit = StepLimit(connection)
+        self._shared: Lookups | None = None
 
     def run(self, work: Callable[[ReadUnit], T], clock: Clock) -> T:
-        """Run a unit in one snapshot. Raises errors of SQLite as they are."""
-        return _run(self._connection, work, clock, self._limit.call)
+        """Run a unit in the snapshot of this turn. Raises errors of SQLite as they are."""
+        try:
+            return self._limit.call(work, ReadUnit(self._connection, clock(), self._shared or self._begin()))
+        except sqlite3.Error:
+            self.end_turn()
+            raise
+
+    def _begin(self) -> Lookups:
+        # First of all, so that whatever learns of a commit from now on comes after it in the loop's queue.
+        asyncio.get_running_loop().call_soon(self.end_turn, context=_NO_CONTEXT)
+        self._connection.execute("BEGIN")
+        self._shared = Lookups()
+        return self._shared
+
+    def end_turn(self) -> None:
+        """Let the next unit see what is committed by then."""
+        if self._shared is not None:
+            self._shared = None
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def version(self) -> int:
         """Return SQLite's counter of other connections' commits."""
@@ -128,6 +154,7 @@ class SqliteEngine:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._quick_reader.end_turn()
         await self._connections.aclose()
 
 
@@ -202,16 +229,11 @@ async def _on_thread(connection: aiosqlite.Connection, work: Callable[..., T], *
     return result
 
 
-def _run(
-    connection: sqlite3.Connection,
-    work: Callable[[ReadUnit], T],
-    clock: Clock,
-    run: Callable[[Callable[[ReadUnit], T], ReadUnit], T] = call,
-) -> T:
+def _run(connection: sqlite3.Connection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
     """Run a unit that reads in one snapshot."""
     try:
         connection.execute("BEGIN")
-        return run(work, ReadUnit(connection, clock()))
+        return call(work, ReadUnit(connection, clock()))
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
