@@ -93,6 +93,18 @@ def count(unit: ReadUnit) -> int:
     return int(row[0])
 
 
+ADD = "INSERT INTO wallets (wallet_id, next_index) VALUES ('tool', 0)"
+
+
+def wallets(unit: ReadUnit) -> int:
+    return len(unit.all("SELECT wallet_id FROM wallets"))
+
+
+def indexes_taken(unit: ReadUnit) -> int:
+    row = unit.one("SELECT next_index FROM wallets")
+    return 0 if row is None else int(row[0])
+
+
 def insert_event(body: str) -> Callable[[WriteUnit], int]:
     return lambda unit: unit.run(
         "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (:id, 0, 't', 'r', :body, :now)",
@@ -578,6 +590,48 @@ async def test_another_process_that_never_lets_go_is_told_and_the_database_works
         tool.execute("ROLLBACK")
     assert await db.write(take_index) == 0
     assert stored(path) == 1
+
+
+@pytest.mark.sqlite
+async def test_the_quick_reads_of_one_turn_share_a_snapshot_and_the_next_turn_sees_what_was_committed(
+    db: Database, path: Path
+) -> None:
+    seen = [await db.read(wallets, quick=True)]
+    with other_process(path) as tool:
+        tool.execute(ADD)
+        seen += [
+            await db.read(wallets, quick=True),
+            await db.read(wallets),
+        ]  # the second is on a thread, and takes turns
+        seen.append(await db.read(wallets, quick=True))
+    assert seen == [0, 0, 1, 1]
+
+
+@pytest.mark.sqlite
+async def test_a_quick_read_that_fails_ends_the_snapshot_of_its_turn(db: Database, path: Path) -> None:
+    assert await db.read(wallets, quick=True) == 0
+    with other_process(path) as tool:
+        tool.execute(ADD)
+    with pytest.raises(sqlite3.OperationalError):
+        await db.read(lambda unit: unit.all("SELECT missing FROM wallets"), quick=True)
+    assert await db.read(wallets, quick=True) == 1
+
+
+async def test_who_wrote_reads_it_in_the_same_turn_as_others_read(db: Database) -> None:
+    async def write_and_read() -> int:
+        await db.write(take_index, quick=True)
+        return await db.read(indexes_taken, quick=True)
+
+    async def read_on() -> None:
+        while True:
+            await db.read(indexes_taken, quick=True)
+            await asyncio.sleep(0)
+
+    readers = [asyncio.create_task(read_on()) for _ in range(3)]
+    assert [await write_and_read() for _ in range(50)] == [*range(1, 51)]
+    for reader in readers:
+        reader.cancel()
+    await asyncio.wait(readers)
 
 
 @pytest.mark.sqlite

@@ -28,9 +28,9 @@ from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public import render
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
-from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
+from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Read, Resource, Unit
 from crypto_checkout.http.entry import kept_answers
-from crypto_checkout.http.entry.kept_answers import Repeat
+from crypto_checkout.http.entry.kept_answers import Count, Holds
 from crypto_checkout.http.headers import fields, header
 from crypto_checkout.http.rate_limit import VARYING_HEADERS, RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.owner.api_keys import ApiKeys
@@ -92,16 +92,19 @@ class Api:
         allowance.check()
         query = parsing.parse_query(request.scope["query_string"], operation.query)
         if operation.read is not None:
+            call = Call(self._services, key, request.path_params, query, None)
+            body = _written(await operation.read(call))
             if operation.follows_from_database:
-                kept_answers.allow(request.scope, self._repeat(token), VARYING_HEADERS)
-            body = _written(await operation.read(Call(self._services, key, request.path_params, query, None)))
+                kept_answers.allow(
+                    request.scope, self._count(token), _holds(operation.read, call, body), VARYING_HEADERS
+                )
             return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         raw = await body_limit.read(request)
         parsed = parsing.parse(raw, header(request.scope, b"content-type"), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
         return await self._write(request, operation, call, raw)
 
-    def _repeat(self, token: str) -> Repeat:
+    def _count(self, token: str) -> Count:
         """Return what counts a request by a key whose answer is kept."""
 
         def count(_: Scope) -> Mapping[bytes, bytes] | None:
@@ -187,6 +190,15 @@ class Api:
         lock = self._locks.setdefault((api_key_id, name), asyncio.Lock())
         async with lock:
             yield
+
+
+def _holds(read: Read, call: Call, body: bytes) -> Holds:
+    """Return what tells whether an operation still reads the same."""
+
+    async def holds() -> bool:
+        return _written(await read(call)) == body
+
+    return holds
 
 
 def _token(request: Request) -> str:

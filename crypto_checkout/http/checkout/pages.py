@@ -36,7 +36,7 @@ from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, Phase, View, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, is_bot, translations_for
 from crypto_checkout.http.entry import kept_answers
-from crypto_checkout.http.entry.kept_answers import Repeat
+from crypto_checkout.http.entry.kept_answers import Count
 from crypto_checkout.http.poll_pace import PollPace
 from crypto_checkout.http.rate_limit import LinkLimit
 from crypto_checkout.services.payer import Payers, PayerView
@@ -246,20 +246,25 @@ class _CheckoutPages:
     async def status(self, request: Request) -> Response:
         """Answer with the session's public fields as JSON; errors are JSON, too."""
         self._checkout.limit_polls(request)
-        payer_view = await self._checkout.sessions.view(request.path_params["id"])
-        varying = self._vary(payer_view)
-        kept_answers.allow(request.scope, self._repeat_status(payer_view, varying), tuple(varying))
-        return etags.answer(request, _json(payer_view), [*_STATUS_HEADERS, *varying.items()])
+        session_id = request.path_params["id"]
+        payer_view = await self._checkout.sessions.view(session_id)
+        body, varying = _json(payer_view), self._vary(payer_view.session)
 
-    def _vary(self, told: PayerView) -> Mapping[bytes, bytes]:
+        async def holds() -> bool:
+            return _json(await self._checkout.sessions.view(session_id)) == body
+
+        kept_answers.allow(request.scope, self._count_poll(payer_view, len(varying)), holds, tuple(varying))
+        return etags.answer(request, body, [*_STATUS_HEADERS, *varying.items()])
+
+    def _vary(self, session: SessionResource) -> Mapping[bytes, bytes]:
         """Count a poll; return the headers of its answer that vary, of which the pause is there in a crowd only."""
         # Not `Date`, which is the machine's time even where test mode's clock was moved.
-        time = {b"x-server-time": moments.to_text(self._checkout.clock(told.session["livemode"])).encode()}
+        time = {b"x-server-time": moments.to_text(self._checkout.clock(session["livemode"])).encode()}
         pause = self._checkout.poll_pace.seconds()
         return time if pause is None else {**time, b"x-poll-seconds": b"%d" % pause}
 
-    def _repeat_status(self, told: PayerView, before: Mapping[bytes, bytes]) -> Repeat:
-        """Return what counts a poll whose answer is kept, while all holds that it says."""
+    def _count_poll(self, told: PayerView, headers: int) -> Count:
+        """Return what counts a poll whose answer is kept, while the chain is seen as it was then."""
         checkout = self._checkout
 
         def count(scope: Scope) -> Mapping[bytes, bytes] | None:
@@ -269,8 +274,8 @@ class _CheckoutPages:
                 checkout.limit_polls(Request(scope))
             except RateLimitExceeded:
                 return None
-            varying = self._vary(told)
-            return varying if len(varying) == len(before) else None
+            varying = self._vary(told.session)
+            return varying if len(varying) == headers else None
 
         return count
 

@@ -91,15 +91,15 @@ class Application:
         request_id = ids.make(ids.REQUEST, self._clock(), self._entropy.take(ids.ENTROPY_BYTES))
         scope["request_id"] = request_id
         scope["client_address"] = self._addresses.of(scope)
-        whole = whole_answers.take(scope)
-        kept = None if whole is None else self._kept.find(scope)
-        if whole is not None and kept is not None and kept.give(scope, whole):
-            _record(scope, kept.status, time.perf_counter() - started)
-            return
         scope["answer_headers"] = []
+        whole = whole_answers.take(scope)
         exchange = _Exchange(scope, receive, send, whole, self._own_headers, self._kept)
         request = Request(scope, exchange.receive)
         try:
+            kept = None if whole is None else self._kept.find(scope)
+            if whole is not None and kept is not None and await kept.give(scope, whole):
+                exchange.status = kept.status
+                return
             try:
                 await exchange.send(await self._response(request))
             except (CheckoutError, DatabaseFailed, HTTPException) as error:

@@ -1,4 +1,4 @@
-"""Answers that are given again: the same to the byte, until somebody commits, and no longer."""
+"""Answers that are given again: the same to the byte, as long as they hold, and no longer."""
 
 import sqlite3
 from collections import Counter
@@ -13,11 +13,13 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from crypto_checkout import metrics
+from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.http.entry import kept_answers, whole_answers
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.entry.kept_answers import KeptAnswers
 from crypto_checkout.services.owner import api_keys
+from crypto_checkout.store.data_folder import integrity
 from crypto_checkout.store.owner import api_keys as stored_keys
 from tests.http.test_answers import FULL, LISTS, PRICE, READ
 from tests.support.api import Clock, made, open_app
@@ -36,7 +38,8 @@ class Shop:
         self.version: int | None = 1
         self.times = 0
         self.left: int | None = 100
-        self.commits_while_asked = False
+        self.looks = 0
+        self.still_holds: bool | Exception = False
         self.body = b"x"
         self.web = Application(
             [Route("/{name}", self.answer)],
@@ -49,16 +52,20 @@ class Shop:
 
     async def answer(self, request: Request) -> Response:
         self.times += 1
-        if self.commits_while_asked and self.version is not None:
-            self.version += 1
-        kept_answers.allow(request.scope, self.repeat, (LEFT,))
+        kept_answers.allow(request.scope, self.count, self.holds, (LEFT,))
         headers = {"x-left": str(self.left), "x-percent": "100 %(x-left)b %d", "etag": '"a"'}
         if request.headers.get("if-none-match") == '"a"':
             return Response(status_code=304, headers=headers)
         body = b"%d %b %b" % (self.times, request.url.query.encode(), self.body)
         return Response(body, headers=headers, status_code=404 if request.path_params["name"] == "nothing" else 200)
 
-    def repeat(self, _: Scope) -> Mapping[bytes, bytes] | None:
+    async def holds(self) -> bool:
+        self.looks += 1
+        if isinstance(self.still_holds, Exception):
+            raise self.still_holds
+        return self.still_holds
+
+    def count(self, _: Scope) -> Mapping[bytes, bytes] | None:
         if self.left is None:
             return None
         self.left -= 1
@@ -68,7 +75,7 @@ class Shop:
         return await ask(self.web, f"{method} {path} HTTP/{version}", HOST, *headers)
 
 
-async def test_an_answer_is_given_again_until_the_next_commit() -> None:
+async def test_an_answer_is_given_again_without_a_look_until_the_next_commit() -> None:
     shop = Shop()
     first, second, third = [await shop.get() for _ in range(3)]
     assert shop.times == 1
@@ -80,25 +87,35 @@ async def test_an_answer_is_given_again_until_the_next_commit() -> None:
     assert [each for each in second.headers if each[0] not in varying] == [
         each for each in first.headers if each[0] not in varying
     ]
+    assert shop.looks == 0
     shop.version = 2
-    assert (await shop.get()).body == b"2  x"
-    assert shop.times == 2
-
-
-async def test_nothing_is_kept_while_commits_cannot_be_told() -> None:
-    shop = Shop()
-    shop.version = None
-    assert [(await shop.get()).body for _ in range(2)] == [b"1  x", b"2  x"]
-    shop.version = 1
-    assert [(await shop.get()).body for _ in range(2)] == [b"3  x", b"3  x"]
-
-
-async def test_what_was_committed_while_it_was_made_is_looked_at_again() -> None:
-    shop = Shop()
-    shop.commits_while_asked = True
-    await shop.get()
-    shop.commits_while_asked = False
     assert [(await shop.get()).body for _ in range(2)] == [b"2  x", b"2  x"]
+    assert (shop.times, shop.looks) == (2, 1)
+
+
+async def test_after_a_commit_it_is_looked_at_once_whether_an_answer_still_holds() -> None:
+    shop = Shop()
+    await shop.get()
+    shop.version, shop.still_holds = 2, True
+    assert [(await shop.get()).body for _ in range(3)] == [b"1  x"] * 3
+    assert (shop.times, shop.looks) == (1, 1)
+
+
+async def test_while_commits_cannot_be_told_it_is_looked_at_each_time() -> None:
+    shop = Shop()
+    shop.version, shop.still_holds = None, True
+    assert [(await shop.get()).body for _ in range(3)] == [b"1  x"] * 3
+    assert (shop.times, shop.looks) == (1, 2)
+    shop.still_holds = False
+    assert (await shop.get()).body == b"2  x"
+
+
+@pytest.mark.parametrize("error", [ResourceNotFound("gone"), DatabaseFailed("it is full")])
+async def test_a_look_that_fails_leaves_the_request_to_its_handler(error: Exception) -> None:
+    shop = Shop()
+    await shop.get()
+    shop.version, shop.still_holds = 2, error
+    assert (await shop.get()).body == b"2  x"
 
 
 @pytest.mark.parametrize(
@@ -166,16 +183,16 @@ async def test_who_has_to_look_again_does() -> None:
 
 async def test_so_many_bytes_are_kept_at_most() -> None:
     shop = Shop(most_bytes=17_000)
-    for path in ("/a", "/b", "/c", "/d", "/e", "/a"):
+    for path in ("/a", "/b", "/c", "/d", "/a"):
         await shop.get(path)
-    assert shop.times == 5
-    for _ in range(2):
-        await shop.get("/e")
-    assert shop.times == 7
+    assert shop.times == 4
+    for path in ("/e", "/a", "/e"):  # the fifth drops the others
+        await shop.get(path)
+    assert shop.times == 6
     shop.version, shop.body = 2, b"x" * 17_000
     for _ in range(2):
         await shop.get()
-    assert shop.times == 9
+    assert shop.times == 8
 
 
 async def test_it_counts_in_the_metrics() -> None:
@@ -222,7 +239,9 @@ async def test_each_answer_of_the_api_and_of_a_poll_is_the_same_when_it_is_given
         for line, *headers in asked:
             for name, value in known.items():
                 line = line.replace("{" + name + "}", value)  # noqa: PLW2901
-            answers = [await ask(app.opened.web, f"{line} HTTP/1.1", HOST, *headers) for _ in range(3)]
+            answers = [await ask(app.opened.web, f"{line} HTTP/1.1", HOST, *headers) for _ in range(2)]
+            await app.opened.db.write(integrity.write_nothing)  # so it is looked at whether they hold
+            answers.append(await ask(app.opened.web, f"{line} HTTP/1.1", HOST, *headers))
             assert len({each.status for each in answers}) == 1, line
             if answers[0].status < 400:
                 assert len({each.body for each in answers}) == 1 or "gzip" in str(headers), line
