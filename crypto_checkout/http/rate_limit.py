@@ -90,17 +90,17 @@ class RateLimit:
         if bucket is None:
             self._make_room(now)
             bucket = self._buckets[name] = _Bucket(burst, now)
-        bucket.tokens = min(burst, bucket.tokens + (now - bucket.at) * per_second)
-        bucket.at = now
-        is_allowed = bucket.tokens >= 1
+        tokens = min(burst, bucket.tokens + (now - bucket.at) * per_second)
+        is_allowed = tokens >= 1
         if is_allowed:
-            bucket.tokens -= 1
+            tokens -= 1
+        bucket.tokens, bucket.at = tokens, now
         return Allowance(
-            is_allowed=is_allowed,
-            limit=self._burst,
-            remaining=min(self._burst, int(bucket.tokens * shares)),  # the others have as much left, on average
-            reset_seconds=math.ceil((burst - bucket.tokens) / per_second),
-            retry_after_seconds=1 if is_allowed else max(1, math.ceil((1 - bucket.tokens) / per_second)),
+            is_allowed,
+            self._burst,
+            min(self._burst, int(tokens * shares)),  # the others have as much left, on average
+            math.ceil((burst - tokens) / per_second),
+            1 if is_allowed else max(1, math.ceil((1 - tokens) / per_second)),
         )
 
     def put_back(self, name: str) -> None:

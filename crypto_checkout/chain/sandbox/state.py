@@ -8,6 +8,7 @@ from typing import Any
 
 from crypto_checkout.core.moments import from_optional_text
 
+_SECOND = timedelta(seconds=1)
 _SHORT_PAUSE_BLOCKS = 60
 # Headers this far down are never read: the watcher remembers half as many.
 _OLD_BLOCKS = 2048
@@ -40,7 +41,7 @@ class State:
 
     def due(self, now: datetime) -> int:
         """Return the number of the newest block by the clock and the blocks mined ahead of it."""
-        elapsed = (now - self.genesis) // timedelta(seconds=1) + self.seconds_ahead - self.paused
+        elapsed = (now - self.genesis) // _SECOND + self.seconds_ahead - self.paused
         return max(0, elapsed) + self.blocks_ahead
 
     def resume(self, processed: int, now: datetime) -> None:
@@ -70,8 +71,11 @@ class State:
 
     def time(self, number: int) -> datetime:
         """Return a block's time."""
-        place = bisect_right(self.pauses, number, key=lambda pause: pause[0])
-        paused = self.pauses[place - 1][1] if place else 0
+        if not self.pauses or number >= self.pauses[-1][0]:  # as the newest block's nearly always is
+            paused = self.paused
+        else:
+            place = bisect_right(self.pauses, number, key=lambda pause: pause[0])
+            paused = self.pauses[place - 1][1] if place else 0
         return self.genesis + timedelta(seconds=number + paused)
 
     def to_json(self) -> str:

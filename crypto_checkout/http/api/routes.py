@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from weakref import WeakValueDictionary
@@ -107,7 +107,7 @@ class Api:
     def _count(self, token: str) -> Count:
         """Return what counts a request by a key whose answer is kept."""
 
-        def count(_: Scope) -> Mapping[bytes, bytes] | None:
+        def count(_: Scope) -> dict[bytes, bytes] | None:
             key = self._keys.recall(token, self._clock())
             allowance = None if key is None or key.revoked_at is not None else self._limit.take(key.id)
             return allowance.varying_headers() if allowance is not None and allowance.is_allowed else None

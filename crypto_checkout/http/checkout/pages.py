@@ -256,7 +256,7 @@ class _CheckoutPages:
         kept_answers.allow(request.scope, self._count_poll(payer_view, len(varying)), holds, tuple(varying))
         return etags.answer(request, body, [*_STATUS_HEADERS, *varying.items()])
 
-    def _vary(self, session: SessionResource) -> Mapping[bytes, bytes]:
+    def _vary(self, session: SessionResource) -> dict[bytes, bytes]:
         """Count a poll; return the headers of its answer that vary, of which the pause is there in a crowd only."""
         # Not `Date`, which is the machine's time even where test mode's clock was moved.
         time = {b"x-server-time": moments.to_text(self._checkout.clock(session["livemode"])).encode()}
@@ -267,7 +267,7 @@ class _CheckoutPages:
         """Return what counts a poll whose answer is kept, while the chain is seen as it was then."""
         checkout = self._checkout
 
-        def count(scope: Scope) -> Mapping[bytes, bytes] | None:
+        def count(scope: Scope) -> dict[bytes, bytes] | None:
             if checkout.sessions.sees_chain_of(told.session) != told.chain_visible:
                 return None
             try:

@@ -4,7 +4,7 @@ A handler allows it (`allow`), and says what is to be done each time in place of
 that asks for the same, in the same words, is answered before it has a route.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -19,8 +19,8 @@ _MOST_BYTES = 16 * 1024 * 1024
 _ENTRY_BYTES = 4096
 """More than an entry takes beside its body and the words of the request: its headers, twice."""
 
-Count = Callable[[Scope], Mapping[bytes, bytes] | None]
-"""Does what a handler does each time, as counting the request; returns the values of the headers that vary.
+Count = Callable[[Scope], dict[bytes, bytes] | None]
+"""Does what a handler does each time, as counting the request; returns the values of the headers that vary, new ones.
 
 It returns None where the handler has to look again, and so to count it. It never raises.
 """
@@ -75,7 +75,8 @@ class KeptAnswer:
         if self.template is None:
             self.template = whole.template(self.status, self.headers, self.body, {*self.varying, _REQUEST_ID})
         scope["route"] = self.route
-        whole.write_again(self.template, {**values, _REQUEST_ID: scope["request_id"].encode()})
+        values[_REQUEST_ID] = scope["request_id"].encode()
+        whole.write_again(self.template, values)
         return True
 
 

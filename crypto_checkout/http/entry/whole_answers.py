@@ -3,7 +3,7 @@
 uvicorn takes an answer in two, and reads each header several times: half of what it costs to answer a small request.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -57,9 +57,10 @@ class WholeAnswers:
         head = b"%b%b\r\n\r\n" % (STATUS_LINE[status], _lines(lines))
         return Template(status, head, b"" if status in _BODILESS else body)
 
-    def write_again(self, template: Template, values: Mapping[bytes, bytes]) -> None:
+    def write_again(self, template: Template, values: dict[bytes, bytes]) -> None:
         """Write an answer that was kept, with the values of its open headers, to a connection that is free."""
-        self._write(template.head % {**dict(self._cycle.default_headers), **values} + template.body)
+        values.update(self._cycle.default_headers)
+        self._write(template.head % values + template.body)
 
     @property
     def is_free(self) -> bool:

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -65,7 +64,7 @@ class Shop:
             raise self.still_holds
         return self.still_holds
 
-    def count(self, _: Scope) -> Mapping[bytes, bytes] | None:
+    def count(self, _: Scope) -> dict[bytes, bytes] | None:
         if self.left is None:
             return None
         self.left -= 1
