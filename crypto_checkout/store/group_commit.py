@@ -139,7 +139,8 @@ class Group:
         try:
             with closing(StepLimit(connection)) as limit:
                 connection.execute("BEGIN IMMEDIATE")
-                until, outcomes, lookups = time.thread_time() + _MOST_SECONDS, list[Outcome[Any]](), Lookups()
+                until, outcomes = time.thread_time() + _MOST_SECONDS, list[Outcome[Any]]()
+                lookups = Lookups(holds_rows=True)
                 for unit in self.units:
                     outcomes.append(_run_unit_together(connection, unit, self.clock(), lookups, limit.call))
                     if time.thread_time() > until:

@@ -137,8 +137,8 @@ class Table(Generic[T]):
         return unit.insert(self._insert_by_position, self._row.values(record))
 
     def put(self, unit: WriteUnit, record: T) -> None:
-        """Insert a record, without waiting for anything."""
-        unit.put(self._insert_by_position, self._row.values(record))
+        """Insert a record, as `WriteUnit.put_row` does."""
+        unit.put_row(self._insert_by_position, self._row.values(record), table=self.name)
 
     def read(self, row: Row | Sequence[Any]) -> T:
         """Return the record in a row that begins with the columns in `listed`, in that order."""

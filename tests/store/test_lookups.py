@@ -1,4 +1,4 @@
-"""Answers and sums that units of one transaction share."""
+"""Answers, sums and rows that units of one transaction share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from crypto_checkout.store import group_commit
 from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.webhooks import deliveries
 
 LABEL = "SELECT label FROM wallets WHERE wallet_id = :wallet_id"
 
@@ -145,3 +146,82 @@ async def test_what_an_undone_unit_added_is_not_in_the_sum(db: Database, quick: 
     works: list[Any] = [add_one, failing, add_one]
     await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
     assert await db.read(created) == [2]
+
+
+def put_event(unit: WriteUnit, name: str) -> None:
+    unit.put_row(
+        """
+        INSERT INTO events (id, livemode, type, resource_id, body, created_at)
+        VALUES (?, 0, 'session.paid', 'cs_1', '', ?)
+        """,
+        (name, unit.now_text),
+        table="events",
+    )
+
+
+def note(name: str) -> Any:
+    """Return a unit that puts an event, and a delivery that refers to it."""
+
+    def put(unit: WriteUnit) -> None:
+        put_event(unit, name)
+        deliveries.enqueue(unit, name, "we_1")
+
+    return put
+
+
+def deliver(name: str) -> Any:
+    return lambda unit: deliveries.enqueue(unit, name, "we_1")
+
+
+def put_endpoint(unit: WriteUnit) -> None:
+    unit.put(
+        """
+        INSERT INTO webhook_endpoints (id, livemode, url, events, active, secret, created_at, updated_at)
+        VALUES ('we_1', 0, 'https://example.com', '[]', 1, 's', :now, :now)
+        """,
+        {"now": unit.now_text},
+    )
+
+
+def delivered(unit: ReadUnit) -> list[str]:
+    rows = unit.all("SELECT events.id FROM deliveries JOIN events ON events.seq = event_seq ORDER BY deliveries.seq")
+    return [row["id"] for row in rows]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_rows_are_read_as_if_each_had_been_stored_at_once(db: Database, quick: bool) -> None:
+    await db.write(put_endpoint)
+    works: list[Any] = [note("evt_1"), note("evt_2"), delivered, note("evt_3"), delivered]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works))
+    assert [outcomes[2], outcomes[4]] == [["evt_1", "evt_2"], ["evt_1", "evt_2", "evt_3"]]
+    assert await db.read(delivered) == ["evt_1", "evt_2", "evt_3"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_row_is_stored_after_those_that_it_refers_to_whichever_was_put_first(db: Database, quick: bool) -> None:
+    await db.write(put_endpoint)
+    await db.write(lambda unit: put_event(unit, "evt_0"))
+    works: list[Any] = [deliver("evt_0"), note("evt_1"), note("evt_2")]
+    await asyncio.gather(*(db.write(each, quick=quick) for each in works))
+    assert sorted(await db.read(delivered)) == ["evt_0", "evt_1", "evt_2"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_row_that_breaks_a_constraint_fails_the_unit_that_put_it_alone(db: Database, quick: bool) -> None:
+    await db.write(put_endpoint)
+    works: list[Any] = [note("evt_1"), note("evt_2"), note("evt_1"), note("evt_3")]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
+    assert [outcome is None for outcome in outcomes] == [True, True, False, True]
+    assert await db.read(delivered) == ["evt_1", "evt_2", "evt_3"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_row_that_an_undone_unit_put_is_not_stored(db: Database, quick: bool) -> None:
+    def put_and_fail(unit: WriteUnit) -> None:
+        note("evt_2")(unit)
+        raise ResourceNotFound("it has put one before")
+
+    await db.write(put_endpoint)
+    works: list[Any] = [note("evt_1"), put_and_fail, note("evt_3")]
+    await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
+    assert await db.read(delivered) == ["evt_1", "evt_3"]

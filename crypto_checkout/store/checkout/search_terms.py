@@ -24,15 +24,16 @@ def fold(text: str) -> str:
     return text.lower()[:LONGEST]
 
 
-def record(unit: WriteUnit, session: Session, seq: int, terms: Collection[SearchTerm]) -> None:
-    """Store terms of a session."""
+def record(unit: WriteUnit, session: Session, terms: Collection[SearchTerm]) -> None:
+    """Store terms of a stored session."""
     for value, name in terms:
-        unit.put(
+        unit.put_row(
             """
             INSERT INTO session_metadata (livemode, value, session_seq, name)
-            VALUES (:livemode, :value, :session_seq, :name)
+            SELECT livemode, :value, seq, :name FROM checkout_sessions WHERE id = :session_id
             """,
-            {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
+            {"value": value, "name": name, "session_id": session.id},
+            table="session_metadata",
         )
 
 
@@ -47,7 +48,7 @@ def replace(unit: WriteUnit, before: Session, session: Session, seq: int) -> Non
             """,
             {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
         )
-    record(unit, session, seq, [each for each in new if each not in old])
+    record(unit, session, [each for each in new if each not in old])
 
 
 def of(session: Session) -> dict[SearchTerm, None]:

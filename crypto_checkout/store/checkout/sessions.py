@@ -88,11 +88,8 @@ class IssuedAddress:
 
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
-    terms = search_terms.of(session)
-    if terms:
-        search_terms.record(unit, session, _SESSIONS.add(unit, session), terms)
-    else:
-        _SESSIONS.put(unit, session)
+    _SESSIONS.put(unit, session)
+    search_terms.record(unit, session, search_terms.of(session))
     totals.count_new_session(unit, session)
 
 

@@ -50,12 +50,13 @@ class DueDelivery:
 def enqueue(unit: WriteUnit, event_id: str, endpoint_id: str) -> None:
     """Queue an event, which this unit has stored, for an endpoint, due at once."""
     now = unit.now_text
-    unit.put(
+    unit.put_row(
         """
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
         SELECT seq, ?, 'pending', ?, ?, ? FROM events WHERE id = ?
         """,
         (endpoint_id, now, now, now, event_id),
+        table="deliveries",
     )
 
 

@@ -26,9 +26,10 @@ class EventFilter:
 def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> None:
     """Store an event with its body."""
     created_at = moments.to_text(event.created_at)
-    unit.put(
+    unit.put_row(
         "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         (event.id, int(event.livemode), event.type, resource_id, body, created_at),
+        table="events",
     )
     unit.event_id = event.id
 

@@ -26,7 +26,7 @@ from crypto_checkout.store.postgresql.statements import translate
 from crypto_checkout.store.table import Table
 from tests.support.postgresql import PostgresqlServer
 
-CALLS = frozenset({"one", "all", "lookup", "run", "run_many", "insert", "put", "add"})
+CALLS = frozenset({"one", "all", "lookup", "run", "run_many", "insert", "put", "put_row", "add"})
 OF_ONE_ENGINE = ("sqlite", "postgresql", "data_folder", "moving", "migrations", "migrate", "units", "upkeep.space")
 """Modules whose statements are of SQLite's files, of whatever tables there are, or handed on from elsewhere."""
 
