@@ -71,11 +71,11 @@ class Payers:
     async def view(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
         receipts = await self._reader.for_payer(session_id)
-        return PayerView(receipts, self.sees_chain_of(receipts.rendered.resource))
+        return PayerView(receipts, self.sees(receipts.rendered.resource["chainId"]))
 
-    def sees_chain_of(self, session: SessionResource) -> bool:
-        """Tell whether payments on the chain of a session are being noticed now."""
-        return self._visibility.sees(session["chainId"])
+    def sees(self, chain_id: int) -> bool:
+        """Tell whether payments on a chain are being noticed now."""
+        return self._visibility.sees(chain_id)
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None for a session without one, or a deleted link."""

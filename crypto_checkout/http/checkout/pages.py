@@ -248,7 +248,7 @@ class _CheckoutPages:
         self._checkout.limit_polls(request)
         session_id = request.path_params["id"]
         payer_view = await self._checkout.sessions.view(session_id)
-        body, varying = _json(payer_view), self._vary(payer_view.session)
+        body, varying = _json(payer_view), self._vary(payer_view.session["livemode"])
 
         async def holds() -> bool:
             return _json(await self._checkout.sessions.view(session_id)) == body
@@ -256,25 +256,26 @@ class _CheckoutPages:
         kept_answers.allow(request.scope, self._count_poll(payer_view, len(varying)), holds, tuple(varying))
         return etags.answer(request, body, [*_STATUS_HEADERS, *varying.items()])
 
-    def _vary(self, session: SessionResource) -> dict[bytes, bytes]:
+    def _vary(self, livemode: bool) -> dict[bytes, bytes]:
         """Count a poll; return the headers of its answer that vary, of which the pause is there in a crowd only."""
         # Not `Date`, which is the machine's time even where test mode's clock was moved.
-        time = {b"x-server-time": moments.to_text(self._checkout.clock(session["livemode"])).encode()}
+        time = {b"x-server-time": moments.to_text(self._checkout.clock(livemode)).encode()}
         pause = self._checkout.poll_pace.seconds()
         return time if pause is None else {**time, b"x-poll-seconds": b"%d" % pause}
 
     def _count_poll(self, told: PayerView, headers: int) -> Count:
         """Return what counts a poll whose answer is kept, while the chain is seen as it was then."""
-        checkout = self._checkout
+        checkout, is_visible = self._checkout, told.chain_visible
+        chain_id, livemode = told.session["chainId"], told.session["livemode"]
 
         def count(scope: Scope) -> dict[bytes, bytes] | None:
-            if checkout.sessions.sees_chain_of(told.session) != told.chain_visible:
+            if checkout.sessions.sees(chain_id) != is_visible:
                 return None
             try:
                 checkout.limit_polls(Request(scope))
             except RateLimitExceeded:
                 return None
-            varying = self._vary(told.session)
+            varying = self._vary(livemode)
             return varying if len(varying) == headers else None
 
         return count
