@@ -1,9 +1,10 @@
 """Render domain objects as public resources (`core.public.types`), for the API and for the `data` of events."""
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
+
+import orjson
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
@@ -43,8 +44,6 @@ from crypto_checkout.core.refunds.refund import Refund, RefundStatus
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event
-
-_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
 
 def amount(asset: Asset, units: int) -> AmountResource:
@@ -392,4 +391,9 @@ def delivery(delivery: Delivery) -> DeliveryResource:
 
 def json_text(resource: Mapping[str, Any]) -> str:
     """Write a resource as JSON, the exact text that is stored, signed and sent."""
-    return _JSON.encode(resource)
+    return json_bytes(resource).decode()
+
+
+def json_bytes(resource: Mapping[str, Any]) -> bytes:
+    """Write a resource as JSON, in UTF-8."""
+    return orjson.dumps(resource)

@@ -44,7 +44,7 @@ def list_answer(list_name: str, livemode: bool, page: ListPage[Any], requested: 
 
 def list_body(list_name: str, livemode: bool, page: ListPage[bytes], requested: Window) -> bytes:
     """Return what `list_answer` does as JSON, for items that are JSON already."""
-    ends = render.json_text(_ends(list_name, livemode, page, requested)).encode()
+    ends = render.json_bytes(_ends(list_name, livemode, page, requested))
     return b'{"object":"list","data":[%b],%b' % (b",".join(page.items), ends[1:])
 
 

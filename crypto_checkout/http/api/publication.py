@@ -22,7 +22,7 @@ def routes(document: Callable[[], Mapping[str, Any]], limit: Callable[[Request],
 
     @cache
     def text() -> bytes:
-        return render.json_text(document()).encode()
+        return render.json_bytes(document())
 
     async def show(request: Request) -> Response:
         limit(request)

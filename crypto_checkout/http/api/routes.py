@@ -257,7 +257,7 @@ def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> StoredAn
 
 
 def _written(answer: Resource | bytes) -> bytes:
-    return answer if isinstance(answer, bytes) else render.json_text(answer).encode()
+    return answer if isinstance(answer, bytes) else render.json_bytes(answer)
 
 
 def _json(body: str | bytes, status: int) -> Response:

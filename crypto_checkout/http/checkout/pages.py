@@ -23,7 +23,7 @@ from crypto_checkout.core.errors import (
     RouteNotFound,
     SessionNotOpen,
 )
-from crypto_checkout.core.public.render import json_text
+from crypto_checkout.core.public.render import json_bytes
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
@@ -366,7 +366,7 @@ def _written(current: PayerView) -> bytes:
         "unmatched": len(current.receipts.unmatched),
         "chainVisible": current.chain_visible,
     }
-    return json_text(body).encode()
+    return json_bytes(body)
 
 
 # Open pages ask every 2.5 s for what rarely changes.

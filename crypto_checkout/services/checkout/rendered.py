@@ -27,7 +27,7 @@ class RenderedSession:
     @cached_property
     def body(self) -> bytes:
         """The resource as JSON."""
-        return render.json_text(self.resource).encode()
+        return render.json_bytes(self.resource)
 
 
 class SessionRenderer:

@@ -36,7 +36,7 @@ class SigningKey:
         if self._current is None:
             self._current = await self._db.write(self._open)
         kid, private = self._current
-        payload = render.json_text(document).encode()
+        payload = render.json_bytes(document)
         # On a thread: it takes milliseconds, and hundreds the first time, when the library is loaded.
         return await asyncio.to_thread(jws.sign, payload, private, kid, MEDIA_TYPE)
 

@@ -99,7 +99,7 @@ class Deliveries:
         started_at = self._clock()
         event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
         event = Event(event_id, False, EventType.SESSION_PAID, started_at, session)
-        body = render.json_text(render.event(event)).encode()
+        body = render.json_bytes(render.event(event))
         secrets = self._db.cipher.decrypt_all(endpoint.secrets(started_at), encryption.of_endpoint(endpoint.id))
         if not secrets:
             raise InvalidBody(

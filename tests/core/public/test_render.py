@@ -1,6 +1,11 @@
 """Resources as they are rendered."""
 
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
 from crypto_checkout.core.public import render
@@ -26,3 +31,17 @@ def test_a_token_payment_without_a_log_is_no_dust(
     payment = Payment(a_transfer(tx_hash=None, kind=kind, units=units), dust=dust)
     session = render.session(a_session(), ShownPayments((payment,)), None, "http://localhost")
     assert render.is_dust(session, session["payments"][0]) is is_dust
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+)
+
+
+@given(st.dictionaries(TEXT, VALUE, max_size=6))
+def test_json_is_written_as_the_standard_library_does(resource: dict[str, Any]) -> None:
+    expected = json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
+    assert render.json_text(resource) == expected
+    assert render.json_bytes(resource) == expected.encode()

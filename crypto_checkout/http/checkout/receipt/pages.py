@@ -104,5 +104,5 @@ class ReceiptPages:
 
     async def keys(self, request: Request) -> Response:
         """Send the public keys (RFC 7517)."""
-        body = render.json_text(await self._receipts.public_keys()).encode()
+        body = render.json_bytes(await self._receipts.public_keys())
         return etags.answer(request, body, _KEYS_HEADERS, media_type=b"application/jwk-set+json")
