@@ -94,12 +94,12 @@ class Application:
         scope["answer_headers"] = []
         whole = whole_answers.take(scope)
         exchange = _Exchange(scope, receive, send, whole, self._own_headers, self._kept)
-        request = Request(scope, exchange.receive)
         try:
             kept = None if whole is None else self._kept.find(scope)
             if whole is not None and kept is not None and await kept.give(scope, whole):
                 exchange.status = kept.status
                 return
+            request = Request(scope, exchange.receive)
             try:
                 await exchange.send(await self._response(request))
             except (CheckoutError, DatabaseFailed, HTTPException) as error:
@@ -224,7 +224,9 @@ def _refusal(scope: Scope) -> CheckoutError | None:
 def _is_long(scope: Scope) -> bool:
     """Tell whether the announced body is too long, or of unknown length, to be read only to be discarded."""
     found = fields(scope)
-    length = found.get(b"content-length", b"0")
+    length = found.get(b"content-length")
+    if length is None:
+        return b"transfer-encoding" in found
     return b"transfer-encoding" in found or not length.isdigit() or int(length[:20]) > _MOST_UNREAD_BYTES
 
 
