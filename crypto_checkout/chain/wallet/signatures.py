@@ -2,15 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-from crypto_checkout.chain.wallet.curve import public_key
-from crypto_checkout.core.address import Address, keccak_256, of_public_key
+from crypto_checkout.core.address import Address, keccak_256
 
 ReadContract = Callable[[str, str], Awaitable[bytes]]
 """Return a contract's answer to a call, given its address and the data; nothing if it fails. Raises ProviderFailed."""
 
 _SIGNATURE_BYTES = 65
 _MOST_BYTES = 4096
-_LEGACY_V = 27  # most wallets add it to the parity; some add 35, and twice a chain's id
 _WORD = 32
 # bytes4(keccak256("isValidSignature(bytes32,bytes)")), which is the answer to a valid one, too.
 _IS_VALID = "1626ba7e"
@@ -41,9 +39,14 @@ def eip191_hash(text: str) -> bytes:
 
 def recover(digest: bytes, signature: bytes) -> Address | None:
     """Return the account whose signature of a hash this is; None for one that is malformed."""
-    r, s, v = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64]), signature[64]
-    key = public_key(digest, r, s, parity=v if v < _LEGACY_V else (v - _LEGACY_V) % 2)
-    return None if key is None else of_public_key(key)
+    from eth_account import Account  # late: a shop without refunds doesn't load it
+    from eth_keys.exceptions import BadSignature
+    from eth_utils.exceptions import ValidationError
+
+    try:
+        return Address(Account._recover_hash(digest, signature=signature).lower())  # noqa: SLF001 - the way to a hash
+    except (BadSignature, ValidationError, ValueError):
+        return None
 
 
 async def _ask(read_contract: ReadContract, account: Address, digest: bytes, signature: bytes) -> bytes:

@@ -6,6 +6,7 @@ import web3. An address takes 0.03 ms with coincurve and 5 ms without.
 
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -15,9 +16,15 @@ import base58
 from Crypto.Hash import RIPEMD160
 
 from crypto_checkout.chain.wallet import spelling
-from crypto_checkout.chain.wallet.curve import HAS_COINCURVE, add_to_point, compress, is_on_curve
 from crypto_checkout.chain.wallet.spelling import LEDGER_LIVE, WANTED
 from crypto_checkout.core.address import Address, of_public_key
+
+try:
+    import coincurve
+except ImportError:  # It has no wheels for Python 3.14 yet; the arithmetic below then runs in Python.
+    HAS_COINCURVE = False
+else:
+    HAS_COINCURVE = True
 
 ACCOUNT_DEPTH = 3  # m/44'/60'/0': addresses are 0/i
 HARDENED = spelling.HARDENED
@@ -70,7 +77,7 @@ class ExtendedPublicKey:
             chain_code=payload[13:45],
             point=payload[45:],
         )
-        if not is_on_curve(key.point):
+        if not _is_on_curve(key.point):
             raise ValueError("this extended public key holds no point of the curve; it was damaged or made up")
         return key
 
@@ -142,6 +149,53 @@ def _derive(key: ExtendedPublicKey, index: int) -> tuple[bytes, bytes]:
     if point is None:
         raise InvalidChild(f"the key has no child number {index}")
     return point, digest[32:]
+
+
+def compress(point: bytes) -> bytes:
+    """Compress a point of 64 bytes (x then y) to the 33 bytes of SEC 1."""
+    return bytes((2 + point[-1] % 2,)) + point[:32]
+
+
+# --- the curve -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=16)  # one parent has all addresses, and parsing it takes a sixth of the time
+def _parsed(point: bytes) -> "coincurve.PublicKey":
+    return coincurve.PublicKey(point)
+
+
+def _add_with_coincurve(point: bytes, scalar: bytes) -> bytes | None:
+    try:
+        total: bytes = _parsed(point).add(scalar).format(compressed=False)
+    except ValueError:  # The scalar is not below the curve's order, or the sum is the point at infinity.
+        return None
+    return total[1:]
+
+
+def _add_in_python(point: bytes, scalar: bytes) -> bytes | None:
+    from eth_keys.backends.native.ecdsa import decompress_public_key
+    from eth_keys.backends.native.jacobian import fast_add, fast_multiply
+    from eth_keys.constants import SECPK1_G, SECPK1_N
+
+    number = int.from_bytes(scalar, "big")
+    if number >= SECPK1_N:
+        return None
+    parent = decompress_public_key(point)
+    left = int.from_bytes(parent[:32], "big"), int.from_bytes(parent[32:], "big")
+    x, y = fast_add(left, fast_multiply(SECPK1_G, number)) if number else left
+    return x.to_bytes(32, "big") + y.to_bytes(32, "big") if y else None
+
+
+def _is_on_curve(point: bytes) -> bool:
+    p = 2**256 - 2**32 - 977
+    x = int.from_bytes(point[1:], "big")
+    y_squared = (pow(x, 3, p) + 7) % p
+    return point[0] in (2, 3) and x < p and pow(y_squared, (p - 1) // 2, p) == 1
+
+
+# (a compressed point, a scalar of 32 bytes) -> point + scalar x G as 64 bytes, or None for an invalid key (BIP-32).
+AddToPoint = Callable[[bytes, bytes], bytes | None]
+add_to_point: AddToPoint = _add_with_coincurve if HAS_COINCURVE else _add_in_python
 
 
 # --- wrong input -----------------------------------------------------------------------------------------------------

@@ -70,17 +70,6 @@ def test_a_signature_that_is_none_names_no_sender(change: dict[str, str]) -> Non
         encoding.sender({**shown, **change})
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
-        *(b"", b"\0", b"\x7f", b"\x80", b"a" * 55, b"a" * 56, b"a" * 255, b"a" * 256, b"a" * 70_000),
-        *([], [b""], [[], [[]]], [b"a" * 54], [b"a" * 55], [b"a" * 200, [b"\x7f", b"\x80"]] * 300),
-    ],
-)
-def test_items_are_encoded_as_pyrlp_does(item: encoding.Item) -> None:
-    assert encoding.encoded(item) == rlp.encode(item)
-
-
 # What rollups make by themselves: the JSON as a node shows it, and its fields in the order of their specifications.
 FROM = "0x" + "f0" * 20
 BASIC = {"from": FROM, "to": RECEIVER, "value": "0x9", "gas": "0x5208", "input": "0xaa", "gasPrice": "0x3"}

@@ -141,11 +141,34 @@ def test_the_child_that_does_not_exist_is_an_error_of_its_own(
         account.address(7)
 
 
+# --- two ways of adding on the curve ---------------------------------------------------------------------------------
+
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+
+
+@pytest.mark.skipif(not room.HAS_COINCURVE, reason="coincurve has no wheel here")
+def test_pure_python_adds_as_coincurve_does(account: ExtendedPublicKey) -> None:
+    dice = random.Random(32)
+    scalars = [0, 1, 2, ORDER - 1, ORDER, ORDER + 1, 2**256 - 1, *(dice.getrandbits(256) for _ in range(60))]
+
+    for scalar in scalars:
+        for point in (account.point, account.child(scalar % 1000).point):
+            data = scalar.to_bytes(32, "big")
+            assert room._add_in_python(point, data) == room._add_with_coincurve(point, data), scalar
+
+
+@pytest.mark.parametrize("way", [room._add_in_python, room.add_to_point])
+def test_a_sum_that_is_no_point_is_none(way: room.AddToPoint) -> None:
+    generator = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
+
+    assert way(generator, (ORDER - 1).to_bytes(32, "big")) is None  # the point at infinity
+    assert way(generator, ORDER.to_bytes(32, "big")) is None  # not below the order
+
+
 def test_without_coincurve_the_same_addresses_come_out_and_web3_is_not_imported(account: ExtendedPublicKey) -> None:
     program = (
         "import sys; sys.modules['coincurve'] = None\n"
-        "from crypto_checkout.chain.wallet.curve import HAS_COINCURVE\n"
-        "from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey\n"
+        "from crypto_checkout.chain.wallet.xpub import HAS_COINCURVE, ExtendedPublicKey\n"
         "key = ExtendedPublicKey.parse(sys.argv[1])\n"
         "assert not HAS_COINCURVE and 'web3' not in sys.modules\n"
         "print(*(key.address(i) for i in range(20)), key.wallet_id)\n"

@@ -8,9 +8,13 @@ Raises ProviderFailed for whatever doesn't fit.
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+from eth_keys.datatypes import Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
+from rlp.codec import encode_raw
+
 from crypto_checkout.chain.evm.decoding import field, hexadecimal
 from crypto_checkout.chain.rpc.providers import quantity
-from crypto_checkout.chain.wallet.curve import public_key
 from crypto_checkout.core.address import Address, keccak_256, of_public_key
 from crypto_checkout.core.errors import ProviderFailed
 
@@ -26,22 +30,12 @@ _ADDRESS_BYTES, _HASH_BYTES, _NONCE_BYTES, _BLOOM_BYTES = 20, 32, 8, 256
 _FIRST_PROTECTED_V = 35  # EIP-155: v is 35 and twice the chain ID and the parity; without a chain ID, 27 and the parity
 _UNPROTECTED_V = 27
 _LAST_TYPE = 0x7F
-_MOST_SHORT_BYTES = 55  # of an item whose length RLP writes into the first byte
 
 
 def encoded(item: Item) -> bytes:
     """Encode in RLP (Yellow Paper, appendix B)."""
-    if isinstance(item, bytes):
-        if len(item) == 1 and item < b"\x80":
-            return item
-        content, prefix = item, 0x80
-    else:
-        content, prefix = b"".join([encoded(each) for each in item]), 0xC0
-    size = len(content)
-    if size <= _MOST_SHORT_BYTES:
-        return bytes((prefix + size,)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes((prefix + _MOST_SHORT_BYTES + len(length),)) + length + content
+    content: bytes = encode_raw(item)
+    return content
 
 
 # --- headers ---------------------------------------------------------------------------------------------------------
@@ -137,11 +131,12 @@ def sender(answer: Any) -> Address:
     elif kind == LEGACY:
         chain_id, parity = divmod(v - _FIRST_PROTECTED_V, 2)
         fields = [*fields, integer(chain_id), b"", b""]
-    r, s = quantity(field(answer, "r")), quantity(field(answer, "s"))
-    key = public_key(keccak_256(_typed(kind, fields)), r, s, parity)
-    if key is None:
-        raise ProviderFailed("a transaction's signature is not valid")
-    return of_public_key(key)
+    try:
+        signature = Signature(vrs=(parity, quantity(field(answer, "r")), quantity(field(answer, "s"))))
+        key = signature.recover_public_key_from_msg_hash(keccak_256(_typed(kind, fields)))
+    except (BadSignature, ValidationError) as error:
+        raise ProviderFailed("a transaction's signature is not valid") from error
+    return of_public_key(key.to_bytes())
 
 
 def type_of(answer: Any) -> int:
