@@ -41,6 +41,7 @@ from crypto_checkout.store.idempotency import StoredAnswer
 
 _PRIVATE = [(b"cache-control", b"private, no-cache")]
 _MOST_KEY_CHARACTERS = 255
+_COUNTED = "counted_allowance"
 
 
 class _AnsweredElsewhereError(Exception):
@@ -86,7 +87,7 @@ class Api:
     async def _handle(self, request: Request, operation: Operation) -> Response:
         token = _token(request)
         key = await self._authenticate(request, token)
-        allowance = self._limit.take(key.id)
+        allowance = request.scope.get(_COUNTED) or self._limit.take(key.id)
         request.scope["answer_headers"] += allowance.headers()
         _check_scope(key, operation)
         allowance.check()
@@ -95,9 +96,8 @@ class Api:
             call = Call(self._services, key, request.path_params, query, None)
             body = _written(await operation.read(call))
             if operation.follows_from_database:
-                kept_answers.allow(
-                    request.scope, self._count(token), _holds(operation.read, call, body), VARYING_HEADERS
-                )
+                holds = _holds(operation.read, call, body)
+                kept_answers.allow(request.scope, self._count(token), holds, VARYING_HEADERS, body)
             return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         raw = await body_limit.read(request)
         parsed = parsing.parse(raw, header(request.scope, b"content-type"), operation.body)
@@ -107,10 +107,12 @@ class Api:
     def _count(self, token: str) -> Count:
         """Return what counts a request by a key whose answer is kept."""
 
-        def count(_: Scope) -> dict[bytes, bytes] | None:
+        def count(scope: Scope) -> dict[bytes, bytes] | None:
             key = self._keys.recall(token, self._clock())
-            allowance = None if key is None or key.revoked_at is not None else self._limit.take(key.id)
-            return allowance.varying_headers() if allowance is not None and allowance.is_allowed else None
+            if key is None or key.revoked_at is not None:
+                return None
+            allowance = scope[_COUNTED] = self._limit.take(key.id)
+            return allowance.varying_headers() if allowance.is_allowed else None
 
         return count
 

@@ -54,6 +54,7 @@ _PAY_PATH = "/test/pay"
 _CODE = "qr"
 _REFRESH = "refresh"
 _A_YEAR_SECONDS = 366 * 86_400
+_COUNTED = "counted_poll"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -245,15 +246,18 @@ class _CheckoutPages:
 
     async def status(self, request: Request) -> Response:
         """Answer with the session's public fields as JSON; errors are JSON, too."""
-        self._checkout.limit_polls(request)
+        counted: dict[bytes, bytes] | None = request.scope.get(_COUNTED)
+        if counted is None:
+            self._checkout.limit_polls(request)
         session_id = request.path_params["id"]
         payer_view = await self._checkout.sessions.view(session_id)
-        body, varying = _json(payer_view), self._vary(payer_view.session["livemode"])
+        body = _json(payer_view)
+        varying = self._vary(payer_view.session["livemode"]) if counted is None else counted
 
         async def holds() -> bool:
             return _json(await self._checkout.sessions.view(session_id)) == body
 
-        kept_answers.allow(request.scope, self._count_poll(payer_view, len(varying)), holds, tuple(varying))
+        kept_answers.allow(request.scope, self._count_poll(payer_view, len(varying)), holds, tuple(varying), body)
         return etags.answer(request, body, [*_STATUS_HEADERS, *varying.items()])
 
     def _vary(self, livemode: bool) -> dict[bytes, bytes]:
@@ -275,7 +279,7 @@ class _CheckoutPages:
                 checkout.limit_polls(Request(scope))
             except RateLimitExceeded:
                 return None
-            varying = self._vary(livemode)
+            varying = scope[_COUNTED] = self._vary(livemode)
             return varying if len(varying) == headers else None
 
         return count

@@ -22,7 +22,9 @@ _ENTRY_BYTES = 4096
 Count = Callable[[Scope], dict[bytes, bytes] | None]
 """Does what a handler does each time, as counting the request; returns the values of the headers that vary, new ones.
 
-It returns None where the handler has to look again, and so to count it. It never raises.
+It comes before any look at the database, so that a client over its limit causes none. It returns None where the handler
+has to answer. It never raises, and notes in the scope that it has counted: the handler may have to answer all the same,
+and must not count again.
 """
 
 Holds = Callable[[], Awaitable[bool]]
@@ -52,15 +54,20 @@ class KeptAnswer:
     count: Count
     holds: Holds
     varying: Collection[bytes]
+    compared: bytes
     template: Template | None = None
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes, rather more than less."""
-        return _ENTRY_BYTES + len(self.body) + sum(map(len, self.words))
+        compared = 0 if self.compared is self.body else len(self.compared)  # as of a compressed answer, or a 304
+        return _ENTRY_BYTES + len(self.body) + compared + sum(map(len, self.words))
 
     async def give(self, scope: Scope, whole: WholeAnswers) -> bool:
         """Answer a request; return False if its handler has to."""
+        values = self.count(scope) if whole.is_free else None
+        if values is None:
+            return False
         version, _ = scope[_PLACE]
         if version is None or version != self.version:
             try:
@@ -69,9 +76,8 @@ class KeptAnswer:
             except (CheckoutError, DatabaseFailed):
                 return False  # the handler meets it, too
             self.version = version
-        values = self.count(scope) if whole.is_free else None
-        if values is None:
-            return False
+            if not whole.is_free:
+                return False
         if self.template is None:
             self.template = whole.template(self.status, self.headers, self.body, {*self.varying, _REQUEST_ID})
         scope["route"] = self.route
@@ -103,26 +109,30 @@ class KeptAnswers:
 
     def keep(self, scope: Scope, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Keep the answer that a request has got, if its handler allowed it."""
-        if _ALLOWED not in scope or _PLACE not in scope or status not in _KEPT:
+        # The connection has the scope until its next request, and so would have what is compared, of megabytes maybe.
+        allowed = scope.pop(_ALLOWED, None)
+        if allowed is None or _PLACE not in scope or status not in _KEPT:
             return
         version, words = scope[_PLACE]
-        new = KeptAnswer(words, status, headers, body, scope["route"], version, *scope[_ALLOWED])
+        new = KeptAnswer(words, status, headers, body, scope["route"], version, *allowed)
         before = self._known.pop(words, None)
         self._free_bytes += 0 if before is None else before.size
+        if new.size > self._most_bytes:
+            return
         if new.size > self._free_bytes:
             self._known, self._free_bytes = {}, self._most_bytes
-        if new.size <= self._free_bytes:
-            self._free_bytes -= new.size
-            self._known[words] = new
+        self._free_bytes -= new.size
+        self._known[words] = new
 
 
-def allow(scope: Scope, count: Count, holds: Holds, varying: Collection[bytes]) -> None:
+def allow(scope: Scope, count: Count, holds: Holds, varying: Collection[bytes], compared: bytes) -> None:
     """Allow that the answer to a request is given again as long as it `holds`.
 
     It must follow from the database, the path, the query, and the headers `Host`, `Authorization`, `If-None-Match` and
-    `Accept-Encoding` alone, but for the headers that are `varying`, whose values `count` returns.
+    `Accept-Encoding` alone, but for the headers that are `varying`, whose values `count` returns. `compared` are the
+    bytes that `holds` keeps to compare with.
     """
-    scope[_ALLOWED] = count, holds, varying
+    scope[_ALLOWED] = count, holds, varying, compared
 
 
 def _words(scope: Scope) -> _Words | None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,17 +13,22 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from crypto_checkout import metrics
+from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.http.entry import kept_answers, whole_answers
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.entry.kept_answers import KeptAnswers
+from crypto_checkout.http.poll_pace import PollPace
+from crypto_checkout.services.checkout.rendered import RenderedSession
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.store.data_folder import integrity
+from crypto_checkout.store.database import ReadUnit
 from crypto_checkout.store.owner import api_keys as stored_keys
 from tests.http.test_answers import FULL, LISTS, PRICE, READ
 from tests.support.api import Clock, made, open_app
-from tests.support.served import Answer, ask
+from tests.support.served import Answer, Header, ask
 from tests.support.waiting import until
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -40,6 +46,7 @@ class Shop:
         self.looks = 0
         self.still_holds: bool | Exception = False
         self.body = b"x"
+        self.compared = b""
         self.web = Application(
             [Route("/{name}", self.answer)],
             clock=lambda: NOW,
@@ -51,7 +58,7 @@ class Shop:
 
     async def answer(self, request: Request) -> Response:
         self.times += 1
-        kept_answers.allow(request.scope, self.count, self.holds, (LEFT,))
+        kept_answers.allow(request.scope, self.count, self.holds, (LEFT,), self.compared or self.body)
         headers = {"x-left": str(self.left), "x-percent": "100 %(x-left)b %d", "etag": '"a"'}
         if request.headers.get("if-none-match") == '"a"':
             return Response(status_code=304, headers=headers)
@@ -194,6 +201,38 @@ async def test_so_many_bytes_are_kept_at_most() -> None:
     assert shop.times == 8
 
 
+async def test_bytes_that_are_only_compared_count_too() -> None:
+    shop = Shop(most_bytes=17_000)
+    shop.compared = b"x" * 6_000
+    for path in ("/a", "/b", "/a"):
+        await shop.get(path)
+    assert shop.times == 3
+
+
+async def test_an_answer_that_is_too_long_to_be_kept_drops_no_other() -> None:
+    shop = Shop(most_bytes=17_000)
+    await shop.get("/a")
+    shop.body = b"x" * 17_000
+    for path in ("/b", "/a"):
+        await shop.get(path)
+    assert shop.times == 2
+
+
+async def test_a_connection_that_waits_keeps_nothing_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, scopes = Shop(), list[Scope]()
+    keep = KeptAnswers.keep
+
+    def noted(self: KeptAnswers, scope: Scope, status: int, headers: Sequence[Header], body: bytes) -> None:
+        keep(self, scope, status, headers, body)
+        scopes.append(scope)  # a connection has it until its next request
+
+    monkeypatch.setattr(KeptAnswers, "keep", noted)
+    for method in ("GET", "HEAD"):
+        await shop.get(method=method)
+    assert len(scopes) == 2
+    assert not any("kept_allowed" in each for each in scopes)
+
+
 async def test_it_counts_in_the_metrics() -> None:
     shop = Shop()
     counted = metrics.REQUESTS.labels("GET", "/{name}", 200)
@@ -304,3 +343,56 @@ async def test_a_client_over_its_limit_is_refused_before_an_answer_is_given_agai
         answers = [await ask(app.opened.web, *lines) for _ in range(5)]
     assert [each.status for each in answers] == [200, 200, 200, 429, 429]
     assert [each.header(b"ratelimit-remaining") for each in answers] == [b"2", b"1", b"0", b"0", b"0"]
+
+
+@pytest.mark.usefixtures("still_rate_limits")
+async def test_a_client_over_its_limit_causes_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    read = SessionReader._rendered
+
+    def counted(self: SessionReader, unit: ReadUnit, session: Session) -> RenderedSession:
+        nonlocal looks
+        looks += 1
+        return read(self, unit, session)
+
+    monkeypatch.setattr(SessionReader, "_rendered", counted)
+    limit = {"per_second": 1, "burst": 3}
+    async with open_app(tmp_path, clock=Clock(NOW), rate_limit=limit) as app:
+        _, text = await app.key()
+        session = (await made(app.api, "/checkout_sessions", {"amount": PRICE}))["id"]
+        of_api = (f"GET /api/v1/checkout_sessions/{session} HTTP/1.1", HOST, f"Authorization: Bearer {text}")
+        of_poll = (f"GET /checkout/{session}/status HTTP/1.1", HOST)
+        for lines, allowed in ((of_api, 3), (of_poll, 300)):
+            looks = 0
+            for _ in range(allowed):
+                assert (await ask(app.opened.web, *lines)).status == 200
+            assert looks >= 1
+            await app.opened.db.write(integrity.write_nothing)
+            looks = 0
+            assert (await ask(app.opened.web, *lines)).status == 429
+            assert looks == 0, lines
+
+
+@pytest.mark.usefixtures("still_rate_limits")
+async def test_a_request_whose_answer_no_longer_holds_is_counted_once(tmp_path: Path) -> None:
+    async with open_app(tmp_path, clock=Clock(NOW)) as app:
+        _, text = await app.key()
+        lines = ("GET /api/v1/checkout_sessions HTTP/1.1", HOST, f"Authorization: Bearer {text}")
+        left = []
+        for _ in range(3):
+            left.append(int((await ask(app.opened.web, *lines)).header(b"ratelimit-remaining")))
+            await made(app.api, "/checkout_sessions", {"amount": PRICE})
+    assert [left[0] - each for each in left] == [0, 1, 2]
+
+
+async def test_a_poll_is_counted_once_when_the_pause_of_a_crowd_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = [None, None, 10, 10, None]
+    left = iter(pauses)
+    monkeypatch.setattr(PollPace, "seconds", lambda _: next(left))
+    async with open_app(tmp_path, clock=Clock(NOW)) as app:
+        session = (await made(app.api, "/checkout_sessions", {"amount": PRICE}))["id"]
+        polled = [await ask(app.opened.web, f"GET /checkout/{session}/status HTTP/1.1", HOST) for _ in pauses]
+    assert [each.header(b"x-poll-seconds") for each in polled] == [b"", b"", b"10", b"10", b""]
+    assert not list(left)
