@@ -200,7 +200,7 @@ class Group:
             yield another
 
     def end_joining(self) -> None:
-        """Let go of whoever could let others join: a circle of references waits for the garbage collector."""
+        """Let no more units join, and so break a reference cycle, which the garbage collector would have to find."""
         self.joining = _nobody
 
     def fail(self, error: BaseException) -> None:

@@ -86,7 +86,7 @@ def offer(cycle: RequestResponseCycle) -> None:
 def take(scope: Scope) -> WholeAnswers | None:
     """Take what was offered; None where the application is not served by `GuardedProtocol`, as in tests.
 
-    In the scope it would be part of a circle, which the garbage collector would have to find.
+    Left in the scope, it would be part of a reference cycle, which the garbage collector would have to find.
     """
     found: WholeAnswers | None = scope.pop(_NAME, None)
     return found

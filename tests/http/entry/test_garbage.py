@@ -1,4 +1,4 @@
-"""A request leaves no circle of references behind: the collector's search for them was a fifth of a read."""
+"""A request leaves no reference cycle behind: the garbage collector's search for them was a fifth of a read."""
 
 import gc
 import json
