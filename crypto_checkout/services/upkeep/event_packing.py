@@ -2,7 +2,7 @@
 
 The place up to which they are packed is in the database, so after a kill this goes on where it was. Parts are small,
 and the pauses between them longer than they are: whoever writes meanwhile waits a few milliseconds at most, and what
-is kept until the next commit (`services.kept`) is kept most of the time.
+is kept until the next commit (`http.entry.kept_answers`) stands most of the time.
 """
 
 import asyncio
