@@ -90,8 +90,8 @@ RECORDS = Table(
     computed={"twice": lambda record: 2 * record.number},
 )
 FULL = Record(
-    "r_1", True, Kind.PLAIN, Address("0x1"), 7, 2**200, 2**64, Decimal("10.00"), NOW.date(), NOW, ("a", "ü"),
-    {"ß": "1"}, Inner(NOW, "inner"), Inner(NOW, None), Inner(NOW, "flat"),
+    "r_1", True, Kind.PLAIN, Address("0x1"), 2**62 - 1, 2**200, 2**64, Decimal("10.00"), NOW.date(), NOW, ("a", "ü"),
+    {"ß": "1"}, Inner(NOW, 'inner \0 "\\ \u2028 😀'), Inner(NOW, None), Inner(NOW, "flat"),
 )  # fmt: skip
 SPARSE = Record(
     "r_2", False, Kind.PLAIN, Address("0x2"), 0, 0, None, Decimal(1), NOW.date(), NOW, (), None,
@@ -122,6 +122,8 @@ def test_a_record_comes_back_as_it_was(connection: sqlite3.Connection, record: R
     unit = ReadUnit(connection, NOW)
     assert RECORDS.one(unit, "WHERE id = :id", {"id": record.id}) == record
     assert RECORDS.all(unit, "WHERE note = 'beside it' AND twice = 2 * number") == [record]
+    (row,) = unit.all(f"SELECT {RECORDS.as_text} FROM records")  # noqa: S608 - names of this test
+    assert RECORDS.read_text(row[0]) == record
 
 
 def test_some_columns_are_updated(connection: sqlite3.Connection) -> None:

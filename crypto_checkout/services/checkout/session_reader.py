@@ -57,13 +57,14 @@ class SessionReader:
 
         def read(unit: ReadUnit) -> Receipts:
             session = find(unit, session_id)
-            rendered = self._rendered(unit, session)
             # Open pages ask every few seconds, and nearly always there is neither: a look costs a fifth of a list.
-            is_taken_back = not rendered.resource["payments"] and payments.has_any(unit, session.id)
-            taken_back = payments.orphaned(unit, session) if is_taken_back else ()
             is_mixed = unmatched.has_any(unit, session.id)
-            others = unmatched.newest(unit, session.id, _MOST_UNMATCHED) if is_mixed else ()
-            return Receipts(rendered, tuple(taken_back), tuple(others))
+            others = tuple(unmatched.newest(unit, session.id, _MOST_UNMATCHED)) if is_mixed else ()
+            if not payments.has_any(unit, session.id):
+                return Receipts(self.render_unpaid(session), unmatched=others)
+            rendered = self._with_payments(unit, session)
+            taken_back = () if rendered.resource["payments"] else tuple(payments.orphaned(unit, session))
+            return Receipts(rendered, taken_back, others)
 
         return await self._db.read(read, quick=True)
 
@@ -133,6 +134,10 @@ class SessionReader:
         return self._renderer.render(session, ShownPayments(), None)
 
     def _rendered(self, unit: ReadUnit, session: Session) -> RenderedSession:
+        has_payments = payments.has_any(unit, session.id)
+        return self._with_payments(unit, session) if has_payments else self.render_unpaid(session)
+
+    def _with_payments(self, unit: ReadUnit, session: Session) -> RenderedSession:
         return self._as_of(unit, session, cursors.tip(unit, session.asset.chain_id))
 
     def _as_of(self, unit: ReadUnit, session: Session, tip: Tip | None) -> RenderedSession:

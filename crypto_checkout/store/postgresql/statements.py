@@ -23,7 +23,8 @@ _TOKEN = re.compile(
     | (?P<distinct>\bIS\s+NOT)\s+(?=:)              # compares with a parameter that may be null
     | (?P<same>\bIS)\s+(?=:)
     | (?P<hint>(?<=[\s(])\+(?=[a-z]))               # keeps SQLite from an index
-    | \b(?P<function>instr)(?=\()
+    | \b(?P<position>instr)(?=\()
+    | \b(?P<array>json_array)(?=\()
     | \b(?P<cross>CROSS)\s+(?=JOIN\s+\w+(?:\s+AS\s+\w+)?\s+ON\b)  # keeps to an order of tables
     """,
     re.VERBOSE,
@@ -33,7 +34,8 @@ _SPELLINGS = {
     "same": "IS NOT DISTINCT FROM ",
     "hint": "",
     "cross": "",
-    "function": "strpos",
+    "position": "strpos",
+    "array": "json_build_array",
 }
 _OWN_SPELLINGS = {
     "PRAGMA page_size": "SELECT 1",

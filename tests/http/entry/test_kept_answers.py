@@ -20,8 +20,7 @@ from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.entry.kept_answers import KeptAnswers
 from crypto_checkout.http.poll_pace import PollPace
-from crypto_checkout.services.checkout.rendered import RenderedSession
-from crypto_checkout.services.checkout.session_reader import SessionReader
+from crypto_checkout.services.checkout import session_reader
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.store.data_folder import integrity
 from crypto_checkout.store.database import ReadUnit
@@ -348,14 +347,14 @@ async def test_a_client_over_its_limit_is_refused_before_an_answer_is_given_agai
 @pytest.mark.usefixtures("still_rate_limits")
 async def test_a_client_over_its_limit_causes_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
-    read = SessionReader._rendered
+    find = session_reader.find
 
-    def counted(self: SessionReader, unit: ReadUnit, session: Session) -> RenderedSession:
+    def counted(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:
         nonlocal looks
         looks += 1
-        return read(self, unit, session)
+        return find(unit, session_id, livemode)
 
-    monkeypatch.setattr(SessionReader, "_rendered", counted)
+    monkeypatch.setattr(session_reader, "find", counted)
     limit = {"per_second": 1, "burst": 3}
     async with open_app(tmp_path, clock=Clock(NOW), rate_limit=limit) as app:
         _, text = await app.key()

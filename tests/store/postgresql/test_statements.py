@@ -26,6 +26,7 @@ from crypto_checkout.store.postgresql.statements import translate
         ("SELECT 1 FROM a CROSS JOIN b AS c ON d = e", "SELECT 1 FROM a JOIN b AS c ON d = e"),
         ("SELECT 1 FROM a CROSS JOIN b WHERE d = e", "SELECT 1 FROM a CROSS JOIN b WHERE d = e"),
         ("SELECT instr(a, :b) FROM t", "SELECT strpos(a, $1) FROM t"),
+        ("SELECT CAST(json_array(a, b) AS TEXT)", "SELECT CAST(json_build_array(a, b) AS TEXT)"),
         ("INSERT INTO t (a, b) VALUES (?, ?)", "INSERT INTO t (a, b) VALUES ($1, $2) RETURNING seq"),
     ],
 )
