@@ -193,7 +193,8 @@ def record_attempt(
     )
     if not changed:
         return False
-    unit.put(_INSERT_ATTEMPT, {**_ATTEMPTS.values(attempt), "delivery_seq": delivery.seq})
+    row = {**_ATTEMPTS.values(attempt), "delivery_seq": delivery.seq}
+    unit.put_row(_INSERT_ATTEMPT, row, table="delivery_attempts")
     return True
 
 

@@ -39,11 +39,13 @@ def update(unit: WriteUnit, endpoint: Endpoint) -> None:
 
 def set_failing(unit: WriteUnit, endpoint_id: str, failing: FailureStreak | None) -> None:
     """Store an endpoint's failure streak. None ends it, and writes nothing if there was none."""
+    if failing is None and not unit.lookup(_FAILING, {"id": endpoint_id}, table="webhook_endpoints"):
+        return
     unit.put(
         """
         UPDATE webhook_endpoints
         SET failing_since = :failing_since, failing_counted_at = :failing_counted_at, failing_days = :failing_days
-        WHERE id = :id AND NOT (failing_since IS NULL AND :failing_since IS NULL)
+        WHERE id = :id
         """,
         {
             "id": endpoint_id,
@@ -52,6 +54,9 @@ def set_failing(unit: WriteUnit, endpoint_id: str, failing: FailureStreak | None
             "failing_days": failing.days if failing else None,
         },
     )
+
+
+_FAILING = "SELECT 1 FROM webhook_endpoints WHERE id = :id AND failing_since IS NOT NULL"
 
 
 def get(unit: ReadUnit, endpoint_id: str, livemode: bool | None = None) -> Endpoint | None:
