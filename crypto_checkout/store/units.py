@@ -117,6 +117,7 @@ class Lookups:
         self._rows: dict[str, _Rows] = {}
         self._answers: defaultdict[str | None, dict[tuple[Value, ...], list[Row]]] = defaultdict(dict)
         self._sums: dict[tuple[Value, ...], _Sum] = {}
+        self._is_lacking = False
 
     def get(self, table: str | None, key: tuple[Value, ...]) -> list[Row] | None:
         """Return an answer that still holds."""
@@ -143,11 +144,21 @@ class Lookups:
         held.values.append(values)
 
     def settle(self, connection: EngineConnection, sql: str | None = None) -> None:
-        """Store the rows and sums; with a statement, those of the tables that it names, before it is run."""
+        """Store the rows and sums; with a statement, those of the tables that it names, before it is run.
+
+        Once that has failed, it always does: a unit may ignore the error, while those of others are lacking.
+        """
+        if self._is_lacking:
+            raise sqlite3.OperationalError("rows or sums of the transaction could not be stored")
+        self._is_lacking = True
+        self._settle(connection, sql)
+        self._is_lacking = False
+
+    def _settle(self, connection: EngineConnection, sql: str | None) -> None:
         if self._rows:
             for held in list(self._rows.values()):
                 if (sql is None or held.table in sql) and self._rows.pop(held.sql, None) is not None:
-                    self.settle(connection, held.sql)  # the rows that these refer to
+                    self._settle(connection, held.sql)  # the rows that these refer to
                     connection.executemany(held.sql, held.values)
         if self._sums:
             for key, each in list(self._sums.items()):
@@ -160,6 +171,7 @@ class Lookups:
         self._answers.clear()
         self._rows.clear()
         self._sums.clear()
+        self._is_lacking = False
 
 
 def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:

@@ -1,14 +1,16 @@
 """Answers, sums and rows that units of one transaction share."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.store import group_commit
 from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -213,6 +215,24 @@ async def test_a_row_that_breaks_a_constraint_fails_the_unit_that_put_it_alone(d
     outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
     assert [outcome is None for outcome in outcomes] == [True, True, False, True]
     assert await db.read(delivered) == ["evt_1", "evt_2", "evt_3"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_a_unit_that_ignores_the_error_of_another_ones_row_takes_no_row_along(db: Database, quick: bool) -> None:
+    def put(name: str) -> Any:
+        return lambda unit: put_event(unit, name)
+
+    def stored(unit: ReadUnit) -> list[str]:
+        return [row["id"] for row in unit.all("SELECT id FROM events ORDER BY seq")]
+
+    def ignoring(unit: WriteUnit) -> None:
+        with suppress(sqlite3.Error, DatabaseFailed):
+            stored(unit)
+
+    works: list[Any] = [put("evt_1"), put("evt_1"), put("evt_2"), ignoring, put("evt_3")]
+    outcomes = await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
+    assert [outcome is None for outcome in outcomes] == [True, False, True, True, True]
+    assert await db.read(stored) == ["evt_1", "evt_2", "evt_3"]
 
 
 @pytest.mark.parametrize("quick", [True, False])
