@@ -1,8 +1,9 @@
 """Answers, sums and rows that units of one transaction share."""
 
 import asyncio
+import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,13 +151,13 @@ async def test_what_an_undone_unit_added_is_not_in_the_sum(db: Database, quick: 
     assert await db.read(created) == [2]
 
 
-def put_event(unit: WriteUnit, name: str) -> None:
+def put_event(unit: WriteUnit, name: str, livemode: int = 0) -> None:
     unit.put_row(
         """
         INSERT INTO events (id, livemode, type, resource_id, body, created_at)
-        VALUES (?, 0, 'session.paid', 'cs_1', '', ?)
+        VALUES (?, ?, 'session.paid', 'cs_1', '', ?)
         """,
-        (name, unit.now_text),
+        (name, livemode, unit.now_text),
         table="events",
     )
 
@@ -245,3 +246,67 @@ async def test_a_row_that_an_undone_unit_put_is_not_stored(db: Database, quick: 
     works: list[Any] = [note("evt_1"), put_and_fail, note("evt_3")]
     await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
     assert await db.read(delivered) == ["evt_1", "evt_3"]
+
+
+def random_unit(dice: random.Random, wrongs: float) -> Callable[[WriteUnit], list[Any]]:
+    """Return a unit of a few steps, some of which break a constraint, and which returns what it has read."""
+    steps: list[Callable[[WriteUnit], Any]] = []
+    for _ in range(dice.randint(1, 6)):
+        name = f"evt_{dice.randrange(12 if dice.random() < wrongs else 1_000_000)}"
+        livemode, endpoint_id = (2, "we_none") if dice.random() < wrongs / 10 else (0, "we_1")
+        steps.append(
+            dice.choices(
+                [
+                    lambda unit, name=name, livemode=livemode: put_event(unit, name, livemode),
+                    lambda unit, name=name, to=endpoint_id: deliveries.enqueue(unit, name, to),
+                    taking,
+                    add_one,
+                    delivered,
+                    created,
+                    lambda unit, name=name: unit.run("DELETE FROM events WHERE id = :id", {"id": name}),
+                    lambda unit: unit.run("DELETE FROM webhook_endpoints"),
+                    put_endpoint,
+                    refuse,
+                    note(name),
+                ],
+                [6, 4, 6, 4, 2, 2, 2, 3 * wrongs, 5 * wrongs, wrongs, 12],
+            )[0]
+        )
+    return lambda unit: [step(unit) for step in steps]
+
+
+def everything(unit: ReadUnit) -> list[list[tuple[Any, ...]]]:
+    questions = (
+        "SELECT seq, id FROM events ORDER BY seq",
+        "SELECT seq, event_seq, endpoint_id FROM deliveries ORDER BY seq",
+        "SELECT next_index FROM wallets",
+        "SELECT day, created FROM daily_sessions",
+    )
+    return [[tuple(row) for row in unit.all(sql)] for sql in questions]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("seed", range(40))
+async def test_units_that_share_a_transaction_do_what_they_would_do_one_by_one(
+    db: Database, tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)
+    wrongs = dice.choice([0, 0.02, 0.3])
+    works = [random_unit(dice, wrongs) for _ in range(dice.randint(2, 64))]
+    (tmp_path / "alone").mkdir()
+    migrate(tmp_path / "alone" / "checkout.db")
+    async with await Database.open(tmp_path / "alone" / "checkout.db", lambda: datetime.now(UTC)) as alone:
+        await alone.write(
+            lambda unit: unit.put("INSERT INTO wallets (wallet_id, next_index, label) VALUES ('w', 0, 'old')")
+        )
+        outcomes = {}
+        for each in (db, alone):
+            await each.write(put_endpoint)
+            writes = [each.write(work, quick=each is db) for work in works]
+            if each is db:
+                outcomes[each] = await asyncio.gather(*writes, return_exceptions=True)
+            else:
+                outcomes[each] = [(await asyncio.gather(write, return_exceptions=True))[0] for write in writes]
+        shown = [[one if isinstance(one, list) else type(one) for one in each] for each in outcomes.values()]
+        assert shown[0] == shown[1]
+        assert await db.read(everything) == await alone.read(everything)
