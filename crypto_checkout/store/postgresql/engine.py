@@ -154,9 +154,11 @@ class PostgresqlEngine:
 
         While other processes serve the database, it can't be told: a request to this one may follow one to another.
         """
-        is_known = self._looked_at is not None and time.monotonic() - self._looked_at < _MOST_SECONDS_BETWEEN_LOOKS
-        if self.processes() > 1:
+        if self.processes() > 1 or self._looked_at is None:
             return None
+        # What a process wrote before it ended is seen by a look that began after it was found to have ended.
+        since = time.monotonic() - _MOST_SECONDS_BETWEEN_LOOKS
+        is_known = self._looked_at > since and (self._peers is None or self._looked_at > self._peers.fewer_since)
         return self._commits + self._changes if is_known else None
 
     def processes(self) -> int:

@@ -37,6 +37,8 @@ class Peers:
     def __init__(self, server: DatabaseServer, receive: Callable[[str], None]) -> None:
         self.processes = 1
         """The number of processes that serve the database, this one included, as of a second ago at most."""
+        self.fewer_since = 0.0
+        """The monotonic time at which they were last found to be fewer than before; what those wrote is older."""
         self._server = server
         self._receive = receive
         self._name = secrets.token_hex(8)
@@ -96,7 +98,10 @@ class Peers:
                     self._count(session)
 
     def _count(self, session: "psycopg.Connection[Any]") -> None:
-        self.processes = max(1, len(session.execute(_SERVING).fetchall()))
+        processes = max(1, len(session.execute(_SERVING).fetchall()))
+        if processes < self.processes:
+            self.fewer_since = time.monotonic()
+        self.processes = processes
 
     def _pass_on(self, payload: str) -> bool:
         """Pass the notices of another process on to the event loop; tell whether it has only just joined."""

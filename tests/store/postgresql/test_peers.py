@@ -18,11 +18,14 @@ from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.place import DatabaseServer
-from crypto_checkout.store.postgresql import locks
+from crypto_checkout.store.postgresql import engine, locks
+from crypto_checkout.store.postgresql.engine import PostgresqlEngine
 from crypto_checkout.store.signals import Signal
 from crypto_checkout.store.webhooks import events
 from crypto_checkout.store.webhooks.events import EventFilter
 from tests.support.waiting import WAIT_SECONDS, until
+
+SESSION = {"id": "cs_1", "livemode": False, "object": "checkout_session"}
 
 
 def clock(seconds_ahead: float) -> Any:
@@ -57,6 +60,26 @@ async def test_processes_are_counted_as_they_come_and_go(server: DatabaseServer)
                 assert one.processes() == 2, "a command doesn't count"
         await until(lambda: one.processes() == 1, "its end is noticed")
         await until(lambda: one.version() is not None, "the version is told again")
+
+
+async def test_the_version_is_told_again_only_once_what_a_process_wrote_at_last_is_seen(
+    server: DatabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await Database.open(server, clock(0), serves=True) as one:
+        await until(lambda: one.version() is not None, "look at the server")
+        before, looking = one.version(), one._engine
+        assert isinstance(looking, PostgresqlEngine)
+        assert looking._looking is not None
+        looking._looking.cancel()  # so the next look is the test's
+        monkeypatch.setattr(engine, "_MOST_SECONDS_BETWEEN_LOOKS", WAIT_SECONDS)
+        async with await Database.open(server, clock(0), serves=True) as two:
+            await until(lambda: one.processes() == 2, "know the other one")
+            await two.write(lambda unit: Outbox().record(unit, EventType.SESSION_CREATED, SESSION))
+        await until(lambda: one.processes() == 1, "know that it has ended")
+        assert one.version() is None
+        await looking._look()
+        await asyncio.sleep(0)  # within a turn of the loop it is asked once
+        assert one.version() not in {None, before}
 
 
 async def test_a_signal_is_called_in_each_process_once_the_unit_is_stored(pair: tuple[Database, Database]) -> None:
@@ -168,7 +191,7 @@ async def test_events_of_processes_with_different_clocks_are_polled_in_the_order
     outbox, stored = Outbox(), list[str]()
 
     def record(unit: WriteUnit) -> str:
-        outbox.record(unit, EventType.SESSION_CREATED, {"id": "cs_1", "livemode": False, "object": "checkout_session"})
+        outbox.record(unit, EventType.SESSION_CREATED, SESSION)
         return newest(unit, paging.Window(1))[0]
 
     async def write(db: Database) -> None:
