@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from crypto_checkout.core import ids
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.store import group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -295,8 +296,22 @@ async def test_a_group_leaves_the_event_loop_only_for_a_unit_that_fails_after_a_
     assert [thread is threading.main_thread() for thread in threads] == ([True] if is_left_there else [True, False])
 
 
+def put_event(body: str) -> Callable[[WriteUnit], None]:
+    """Return a unit that leaves its event to be inserted with those of the others."""
+
+    def work(unit: WriteUnit) -> None:
+        unit.put_row(
+            "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, 0, 'x', 'cs_1', ?, ?)",
+            (unit.new_id(ids.EVENT), body, unit.now_text),
+            table="events",
+        )
+
+    return work
+
+
+@pytest.mark.parametrize("storing", [insert_event, put_event])
 async def test_a_full_disk_undoes_all_quick_units_of_a_group_and_leaves_the_database_working(
-    db: Database, path: Path
+    db: Database, path: Path, storing: Callable[[str], Callable[[WriteUnit], object]]
 ) -> None:
     called: list[str] = []
 
@@ -307,7 +322,7 @@ async def test_a_full_disk_undoes_all_quick_units_of_a_group_and_leaves_the_data
     await db.write(take_index)
     before = await on_writer(db, "PRAGMA max_page_count")
     await on_writer(db, f"PRAGMA max_page_count = {await on_writer(db, 'PRAGMA page_count') + 2}")
-    units = [registering, insert_event("x" * 100_000), registering]
+    units = [registering, storing("x" * 100_000), registering]
     outcomes = await outcomes_of(*(db.write(unit, quick=True) for unit in units))
     assert [type(outcome) for outcome in outcomes] == [DatabaseFailed] * 3
     assert all("full" in str(outcome) for outcome in outcomes)
