@@ -78,6 +78,7 @@ class EndpointConnection:
         self._http.send(_REQUEST)
         self._http.send(_END)
         await self.stream.write(request)
+        await self._receive()
         pieces = 0
         while not isinstance(event := await self._next_event(), h11.EndOfMessage):
             if isinstance(event, h11.Response):
@@ -100,12 +101,14 @@ class EndpointConnection:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self._read_bytes >= _MAX_READ_BYTES:
                 raise httpcore.RemoteProtocolError(f"more than {_MAX_READ_BYTES} bytes, and no end of the answer")
-            if self._read_bytes:
-                await asyncio.sleep(0)  # whatever else waits comes first, however much this endpoint has sent
-            piece = await self.stream.read(_PIECE_BYTES)
-            self._read_bytes += len(piece)
-            self._http.receive_data(piece)
+            await asyncio.sleep(0)  # whatever else waits comes first, however much this endpoint has sent
+            await self._receive()
         return event
+
+    async def _receive(self) -> None:
+        piece = await self.stream.read(_PIECE_BYTES)
+        self._read_bytes += len(piece)
+        self._http.receive_data(piece)
 
 
 class EndpointConnections:

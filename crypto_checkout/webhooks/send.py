@@ -235,6 +235,8 @@ def _excerpt(body: bytes) -> str:
 
     It has no terminal escapes, no changes of text direction, and none of our secrets, which debug pages like to print.
     """
+    if not body:
+        return ""
     text = _SECRET.sub(r"\1…", body.decode("utf-8", "replace"))[:MAX_EXCERPT_BYTES]
     shown = "".join(character for character in text if character.isprintable() or character in "\n\t")
     # Each byte that is not UTF-8 became three.

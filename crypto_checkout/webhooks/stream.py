@@ -25,10 +25,12 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._is_over = False
         self._error: Exception | None = None
         self._reader: asyncio.Future[None] | None = None
+        self._waiting = select.poll()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's don't inherit from it
+        self._waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Hold what came until it is read."""
@@ -103,9 +105,7 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
 
     def _has_more(self) -> bool:
         """Tell whether the system holds something, or the connection's end, that the event loop hasn't seen yet."""
-        waiting = select.poll()
-        waiting.register(self._open_transport().get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(waiting.poll(0))
+        return bool(self._waiting.poll(0))
 
     def _open_transport(self) -> asyncio.Transport:
         assert self._transport is not None, "a stream is used once it is connected"
