@@ -3,10 +3,14 @@
 Attempts that ended together are one unit of work. Sending is `services.webhooks.dispatcher`.
 """
 
+import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
+
+from prometheus_client import Counter
 
 from crypto_checkout import metrics
 from crypto_checkout.core.moments import Clock
@@ -23,6 +27,8 @@ from crypto_checkout.webhooks import schedule
 from crypto_checkout.webhooks.send import AttemptOutcome
 
 log = get_logger("dispatcher")
+_lines = logging.getLogger("crypto_checkout.dispatcher")
+"""Of the same name; it tells at once whether a line is shown."""
 
 GONE = "The endpoint answered 410 Gone."
 HOPELESS = "Nothing but failures for 5 days. The last one: {last}"
@@ -50,12 +56,14 @@ class AttemptRecorder:
 
         Return whether all of them have succeeded so: none has another attempt to come.
         """
-        succeeded = [self._record(unit, each.delivery, each.started_at, each.outcome) for each in ended]
-        return all(succeeded)
+        statuses = [(each, self._record(unit, each)) for each in ended]
+        unit.after_commit(_count, [(each, status) for each, status in statuses if status is not None])
+        return all(status is DeliveryStatus.SUCCEEDED for _, status in statuses)
 
-    def _record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> bool:
-        now = self._clock()
-        made = attempt(delivery.attempts + 1, started_at, outcome)
+    def _record(self, unit: WriteUnit, ended: EndedAttempt) -> DeliveryStatus | None:
+        """Store an attempt; return its delivery's new status, or None if that was deleted or replayed meanwhile."""
+        delivery, outcome, now = ended.delivery, ended.outcome, self._clock()
+        made = attempt(delivery.attempts + 1, ended.started_at, outcome)
         endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)
         # If the URL was changed meanwhile, the answer says nothing about the endpoint as it is now.
         is_current = endpoint is not None and endpoint.active and endpoint.url == delivery.url
@@ -63,13 +71,12 @@ class AttemptRecorder:
         if endpoint is not None and not endpoint.active:
             status, next_at = DeliveryStatus.ABANDONED, None  # it was disabled during the attempt
         if not deliveries.record_attempt(unit, delivery, made, status, next_at):
-            return False
+            return None
         if outcome.is_success:
             endpoints.set_failing(unit, delivery.endpoint_id, None)
         elif endpoint is not None and is_current:
             self._count_failure(unit, endpoint, now, outcome)
-        unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
-        return outcome.is_success
+        return status
 
     def _next(
         self, now: datetime, attempts_made: int, outcome: AttemptOutcome, *, may_end: bool
@@ -129,9 +136,22 @@ def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -
     return replace(endpoint, active=False, missed_since=min(moments), failing=None, updated_at=unit.now)
 
 
-def _count_attempt(delivery: DueDelivery, outcome: AttemptOutcome, status: DeliveryStatus) -> None:
-    metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
-    metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
+def _count(recorded: Iterable[tuple[EndedAttempt, DeliveryStatus]]) -> None:
+    is_logged = _lines.isEnabledFor(logging.DEBUG)
+    for ended, status in recorded:
+        _counter(ended.outcome.is_success).inc()
+        metrics.WEBHOOK_SECONDS.observe(ended.outcome.duration_ms / 1000)
+        if is_logged or not ended.outcome.is_success:
+            _log(ended.delivery, ended.outcome, status)
+
+
+@cache
+def _counter(is_success: bool) -> Counter:
+    """Return what counts attempts; the library looks the label up at every call."""
+    return metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if is_success else "failed")
+
+
+def _log(delivery: DueDelivery, outcome: AttemptOutcome, status: DeliveryStatus) -> None:
     log_line = log.debug if outcome.is_success else log.warning
     log_line(
         "webhook delivered" if outcome.is_success else "webhook attempt failed",

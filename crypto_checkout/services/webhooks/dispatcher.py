@@ -116,6 +116,7 @@ class Dispatcher:
         self._ahead: list[DueDelivery] = []
         self._has_more = False
         self._holds_until = 0.0
+        self._going_on: asyncio.Handle | None = None
         self._ended: list[EndedAttempt] = []
         self._recording: asyncio.Task[None] | None = None
         self._put_off_until: dict[int, asyncio.TimerHandle] = {}
@@ -135,6 +136,9 @@ class Dispatcher:
             await asyncio.gather(*tasks, return_exceptions=True)
             for timer in self._put_off_until.values():
                 timer.cancel()
+            if self._going_on is not None:
+                self._going_on.cancel()
+                self._going_on = None
             self._in_flight, self._ended, self._recording, self._put_off_until = {}, [], None, {}
 
     async def turn(self) -> float:
@@ -170,7 +174,13 @@ class Dispatcher:
         self._ahead = [each for each in self._ahead if each.seq not in self._in_flight]
 
     def _go_on(self) -> None:
-        """Use a slot that became free: start what is ahead, or have the next turn read more."""
+        """Use a slot that became free, together with the others that do in this turn of the event loop."""
+        if self._going_on is None:
+            self._going_on = asyncio.get_running_loop().call_soon(self._use_free_slots)
+
+    def _use_free_slots(self) -> None:
+        """Start what is ahead, or have the next turn read more."""
+        self._going_on = None
         if self._woken.is_set():
             return  # it reads all anew
         if self._ahead and time.monotonic() < self._holds_until:
