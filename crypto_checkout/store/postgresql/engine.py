@@ -95,7 +95,8 @@ class PostgresqlEngine:
             for number in range(_READERS)
         ]
         self._quick: list[QuickRead[Any]] = []
-        self._commits = 0  # changed by the writer's thread only
+        self._commits = 0  # changed by the writer's thread only, as is the next
+        self._is_committing = False
         self._changes = 0
         self._snapshot = ""
         self._looked_at: float | None = None
@@ -153,8 +154,9 @@ class PostgresqlEngine:
         """Return a number that every commit of this process changes at once, and those of commands within a second.
 
         While other processes serve the database, it can't be told: a request to this one may follow one to another.
+        Nor can it during a commit, which readers see before its answer is here.
         """
-        if self.processes() > 1 or self._looked_at is None:
+        if self.processes() > 1 or self._looked_at is None or self._is_committing:
             return None
         # What a process wrote before it ended is seen by a look that began after it was found to have ended.
         since = time.monotonic() - _MOST_SECONDS_BETWEEN_LOOKS
@@ -199,12 +201,14 @@ class PostgresqlEngine:
             group.finish(connection, self._commit)
         finally:
             self._commits += 1
+            self._is_committing = False
 
     def _commit(self, connection: PostgresqlConnection, outcomes: Sequence[Outcome[Any]]) -> None:
         """Commit what units did, with their notices to the other processes."""
         told = notices(each for outcome in outcomes for each in outcome.callbacks)
         if told and self._peers is not None:
             self._peers.tell(connection, told)
+        self._is_committing = True
         connection.commit(next((each.event_id for each in outcomes if each.event_id is not None), None))
 
     async def _look_often(self) -> None:

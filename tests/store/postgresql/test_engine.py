@@ -27,6 +27,7 @@ from crypto_checkout.store.postgresql.connection import PostgresqlConnection
 from crypto_checkout.store.webhooks import events
 from tests.support.kill_writer import killed_after, take_index
 from tests.support.postgresql import DURABLE, PostgresqlServer
+from tests.support.waiting import until
 
 KILLS = 10
 MOST_ANSWERS_BEFORE_A_KILL = 400
@@ -157,6 +158,29 @@ async def wait_until_still(db: Database) -> None:
             await asyncio.sleep(0.05)
             if db.version() != last:
                 last, since = db.version(), asyncio.get_running_loop().time()
+
+
+async def test_the_version_is_not_told_while_readers_may_see_a_commit_that_is_not_counted(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_visible, goes_on, commit = threading.Event(), threading.Event(), PostgresqlConnection.commit
+
+    def held(self: PostgresqlConnection, event_id: str | None = None) -> None:
+        commit(self, event_id)
+        is_visible.set()
+        goes_on.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(PostgresqlConnection, "commit", held)
+    before = db.version()
+    assert before is not None
+    writing = asyncio.create_task(db.write(take_index))
+    try:
+        await until(is_visible.is_set, "the commit")
+        assert db.version() is None
+    finally:
+        goes_on.set()
+    await writing
+    assert db.version() not in {None, before}
 
 
 async def test_processes_that_serve_write_beside_each_other_and_none_starts_while_the_tables_are_changed(
