@@ -117,7 +117,8 @@ async def test_two_refunds_at_once_share_what_came(app: App) -> None:
     assert sorted(answer.status_code for answer in answers) == [201, 400, 400, 400, 400]
 
 
-async def test_only_confirmed_money_is_refundable(app: App) -> None:
+async def test_only_confirmed_money_is_refundable(timed: tuple[App, Clock]) -> None:
+    app, _ = timed  # the simulated chain makes a block a second, by the clock
     session_id = await paid_session(app, blocks=1)
     assert (await show(app, f"{SESSIONS}/{session_id}"))["refundable"]["value"] == "0"
     early = await app.api.post(REFUNDS, json={"sessionId": session_id})
