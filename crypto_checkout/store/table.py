@@ -147,9 +147,10 @@ class Table(Generic[T]):
         return record
 
     def read_text(self, text: str) -> T:
-        """Return the record of a row that was selected `as_text`: Python describes each column of an answer anew.
+        """Return the record in a row that was selected `as_text`, as one JSON array. No column may hold bytes.
 
-        With some fifty columns that takes longer than all else, for one row. No column may hold bytes.
+        Python's sqlite3 describes each column of each answer anew. For one row of fifty columns, that takes longer than
+        all else.
         """
         record: T = self._read(json.loads(text))
         return record
