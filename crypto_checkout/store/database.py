@@ -86,6 +86,7 @@ class Database:
         self._queue: deque[QueuedUnit[Any]] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._before_commit: list[Callable[[], None]] = []
         self._version_of_turn: int | None = None
 
     @classmethod
@@ -189,6 +190,13 @@ class Database:
         """
         self._engine.before_writing(work, self._clock)
 
+    def before_commit(self, store: Callable[[], None]) -> None:
+        """Have a function called before each commit, on a thread, to store elsewhere what must not be lacking there.
+
+        If it raises, nothing is committed.
+        """
+        self._before_commit.append(store)
+
     def processes(self) -> int:
         """Return the number of processes that serve this database, this one included; always 1 for a file."""
         return self._engine.processes()
@@ -215,6 +223,7 @@ class Database:
             for _ in units:
                 self._queue.popleft()
             group = Group([unit for unit in units if not unit.future.done()], self._clock, is_quick)
+            group.before_commit = self._before_commit
             group.joining = partial(self._another, group)
             if is_quick and group.units:
                 self._queue.extendleft(reversed(self._engine.begin(group)))

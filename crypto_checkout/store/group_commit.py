@@ -119,6 +119,8 @@ class Group:
     is_quick: bool = False
     joining: Callable[[], QueuedUnit[Any] | None] = _nobody
     """Returns another unit of the same kind that waits by now, and leaves it to the group."""
+    before_commit: Sequence[Callable[[], None]] = ()
+    """Called on the writer's thread once all units have run. If one fails, no unit has any effect."""
     outcomes: list[Outcome[Any]] | None = None
     _uncommitted: list[Outcome[Any]] | None = None
     _failed_together: bool = False
@@ -172,6 +174,8 @@ class Group:
     def _finish(self, connection: EngineConnection, commit: Commit) -> list[Outcome[Any]]:
         try:
             outcomes = self._run(connection) if self._uncommitted is None else self._uncommitted
+            for store in self.before_commit:
+                store()
             commit(connection, outcomes)
         finally:
             _roll_back(connection)

@@ -341,6 +341,22 @@ async def test_an_error_in_the_commit_of_quick_units_is_told_to_all(db: Database
     assert stored(path) == 2
 
 
+@pytest.mark.parametrize("quick", [True, False])
+async def test_nothing_is_committed_where_what_comes_before_it_fails(db: Database, path: Path, quick: bool) -> None:
+    fails = [True]
+
+    def store() -> None:
+        if fails.pop():
+            raise OSError("the disk is gone")
+
+    db.before_commit(store)
+    outcomes = await outcomes_of(*(db.write(take_index, quick=quick) for _ in range(3)))
+    assert [type(outcome) for outcome in outcomes] == [DatabaseFailed] * 3
+    fails.append(False)
+    assert await db.write(take_index, quick=quick) == 0
+    assert stored(path) == 1
+
+
 async def test_callers_are_answered_although_the_writing_task_is_cancelled_during_a_commit(
     db: Database, path: Path
 ) -> None:

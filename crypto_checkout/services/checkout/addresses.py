@@ -34,7 +34,7 @@ class GivenOutRecord(Protocol):
         """Count every index that was recorded as given out, in the last moment too."""
 
     def note(self, wallet_id: str, index: int) -> None:
-        """Record that an index was given out."""
+        """Record that an index is given out, before the unit that does so is committed."""
 
 
 class AddressGivenOut(ValueError):
@@ -82,8 +82,8 @@ class Addresses:
     def address(self, index: int) -> Address:
         """Give out the address at an index, and derive the next ones. Raises ValueError for an index without a key.
 
-        The index is recorded first: one that is recorded and never used is only a gap. Raises AddressGivenOut for one
-        that is known to be given out.
+        The index is recorded before the commit: one that is recorded and never used is only a gap. Raises
+        AddressGivenOut for one that is known to be given out.
         """
         if self._given_out.is_stored(self.wallet_id, index):
             self._given_out.take_as_stored()

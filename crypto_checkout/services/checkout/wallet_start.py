@@ -73,7 +73,7 @@ async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -
     """Move each wallet past the addresses recorded in a folder's files, or past many if nothing is recorded."""
     notes = given_out.notes(folder)
     start = await db.write(lambda unit: _apply(unit, notes, skip, new_life))
-    return _begun(GivenOut(folder, start.life), start, notes, _COPIED)
+    return _begun(db, GivenOut(folder, start.life), start, notes, _COPIED)
 
 
 async def apply_shared_records(
@@ -88,7 +88,7 @@ async def apply_shared_records(
     records = GivenOut(folder, start.life)
     for wallet_id, index in start.next_indexes.items():
         records.see(wallet_id, index)
-    return _begun(records, start, notes, _RESTORED)
+    return _begun(db, records, start, notes, _RESTORED)
 
 
 def _without_life(notes: Mapping[str, GivenOutNote]) -> Mapping[str, GivenOutNote]:
@@ -96,8 +96,9 @@ def _without_life(notes: Mapping[str, GivenOutNote]) -> Mapping[str, GivenOutNot
     return {wallet_id: replace(note, life=None) for wallet_id, note in notes.items()}
 
 
-def _begun(records: GivenOut, start: _Start, notes: Mapping[str, GivenOutNote], warning: str) -> Records:
+def _begun(db: Database, records: GivenOut, start: _Start, notes: Mapping[str, GivenOutNote], warning: str) -> Records:
     """Begin the files of a start, and log the warning for each wallet that passes addresses over."""
+    db.before_commit(records.write)
     for wallet_id, index in start.next_indexes.items():
         records.begin(wallet_id, index)
     for wallet_id, skipped in start.passed_over.items():

@@ -41,6 +41,7 @@ class GivenOut:
         self._descriptors: dict[str, int] = {}
         self._lock = threading.Lock()
         self._next: dict[str, int] = {}
+        self._unwritten: set[str] = set()
         self._stored: dict[str, int] = {}
 
     def is_stored(self, wallet_id: str, index: int) -> bool:
@@ -73,11 +74,18 @@ class GivenOut:
         self._write(wallet_id, next_index)
 
     def note(self, wallet_id: str, index: int) -> None:
-        """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.
+        """Note that an index is given out; `write` stores it, before the unit that does so is committed."""
+        with self._lock:  # called on the event loop and on the writer's thread
+            self._next[wallet_id] = max(index + 1, self._next.get(wallet_id, 0))
+            self._unwritten.add(wallet_id)
+
+    def write(self) -> None:
+        """Store what was noted. One write of fixed width for a file, so that a kill leaves the old text or the new.
 
         It isn't synced to disk: after a power cut the database, which is, has the later index.
         """
-        self._write(wallet_id, index + 1)
+        while self._unwritten:
+            self._write(self._unwritten.pop(), 0)
 
     def begin(self, wallet_id: str, next_index: int) -> None:
         """Write a file and sync it to disk, so that no power cut loses it while the database stays."""
@@ -94,7 +102,7 @@ class GivenOut:
 
     def _write(self, wallet_id: str, next_index: int) -> int:
         """Write the line, with the highest index so far; return its length."""
-        with self._lock:  # `note` is called on the writer's thread, `see` on the event loop
+        with self._lock:  # `write` is called on the writer's thread, `see` on the event loop
             next_index = self._next[wallet_id] = max(next_index, self._next.get(wallet_id, 0))
             return self._write_line(wallet_id, next_index)
 
