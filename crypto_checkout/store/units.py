@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from crypto_checkout.core import ids, moments
@@ -19,6 +20,8 @@ Parameters = Mapping[str, Value]
 _ENTROPY = Entropy()
 
 _MOST_PLACEHOLDERS = 500
+_MOST_ROWS = 64
+_VALUES = re.compile(r"VALUES (\([?, ]+\))$")
 _CHANGED_TABLE = re.compile(r"\b(?:INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")
 _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
@@ -104,6 +107,25 @@ class _Rows:
     sql: str
     values: list[Parameters | Sequence[Value]] = field(default_factory=list)
 
+    def insert(self, connection: EngineConnection) -> None:
+        """Insert the rows; values by position go several to a statement, a power of two, so that few serve for all."""
+        left = self.values
+        while left:
+            several = min(_MOST_ROWS, 1 << (len(left).bit_length() - 1))
+            sql = _insert_of(self.sql, several)
+            if sql is None:
+                connection.executemany(self.sql, left)
+                return
+            connection.execute(sql, [*chain.from_iterable(left[:several])])
+            left = left[several:]
+
+
+@lru_cache(maxsize=256)
+def _insert_of(sql: str, rows: int) -> str | None:
+    """Return the statement that inserts as many rows of values as given; None if this one inserts something else."""
+    values = _VALUES.search(sql)
+    return sql + f", {values[1]}" * (rows - 1) if values else None
+
 
 class Lookups:
     """Answers, sums and rows that the units of one transaction share; an answer until one of them changes its table.
@@ -159,7 +181,7 @@ class Lookups:
             for held in list(self._rows.values()):
                 if (sql is None or held.table in sql) and self._rows.pop(held.sql, None) is not None:
                     self._settle(connection, held.sql)  # the rows that these refer to
-                    connection.executemany(held.sql, held.values)
+                    held.insert(connection)
         if self._sums:
             for key, each in list(self._sums.items()):
                 if sql is None or each.table in sql:

@@ -17,6 +17,7 @@ from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries
+from tests.support.sqlite import on_writers_thread
 
 LABEL = "SELECT label FROM wallets WHERE wallet_id = :wallet_id"
 
@@ -153,11 +154,8 @@ async def test_what_an_undone_unit_added_is_not_in_the_sum(db: Database, quick: 
 
 def put_event(unit: WriteUnit, name: str, livemode: int = 0) -> None:
     unit.put_row(
-        """
-        INSERT INTO events (id, livemode, type, resource_id, body, created_at)
-        VALUES (?, ?, 'session.paid', 'cs_1', '', ?)
-        """,
-        (name, livemode, unit.now_text),
+        "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (name, livemode, "session.paid", "cs_1", "", unit.now_text),
         table="events",
     )
 
@@ -246,6 +244,30 @@ async def test_a_row_that_an_undone_unit_put_is_not_stored(db: Database, quick: 
     works: list[Any] = [note("evt_1"), put_and_fail, note("evt_3")]
     await asyncio.gather(*(db.write(each, quick=quick) for each in works), return_exceptions=True)
     assert await db.read(delivered) == ["evt_1", "evt_3"]
+
+
+def putting(names: list[str]) -> Any:
+    def put(unit: WriteUnit) -> None:
+        for name in names:
+            put_event(unit, name)
+
+    return put
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(("rows", "by"), [(1, 1), (5, 2), (64, 1), (150, 5)])
+async def test_rows_that_units_put_are_inserted_several_at_once_and_in_order(
+    db: Database, monkeypatch: pytest.MonkeyPatch, rows: int, by: int
+) -> None:
+    monkeypatch.setattr(group_commit, "_MOST_SECONDS", 60.0)
+    statements: list[str] = []
+    names = [f"evt_{number}" for number in range(rows)]
+    await on_writers_thread(db, lambda raw: raw.set_trace_callback(statements.append))
+    units = [putting(names[n::50]) for n in range(50)]
+    await asyncio.gather(*(db.write(unit, quick=True) for unit in units))
+    assert sum(each.startswith("INSERT INTO events") for each in statements) == by
+    stored = await db.read(lambda unit: [row["id"] for row in unit.all("SELECT id FROM events ORDER BY seq")])
+    assert stored == [name for n in range(50) for name in names[n::50]]
 
 
 def random_unit(dice: random.Random, wrongs: float) -> Callable[[WriteUnit], list[Any]]:

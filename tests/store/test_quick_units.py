@@ -301,8 +301,8 @@ def put_event(body: str) -> Callable[[WriteUnit], None]:
 
     def work(unit: WriteUnit) -> None:
         unit.put_row(
-            "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, 0, 'x', 'cs_1', ?, ?)",
-            (unit.new_id(ids.EVENT), body, unit.now_text),
+            "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (unit.new_id(ids.EVENT), 0, "x", "cs_1", body, unit.now_text),
             table="events",
         )
 
