@@ -53,9 +53,9 @@ async def rate_of(prices: Prices, asset: Asset, currency: str) -> Rate:
 
     Raises as `Prices.rate` does: PriceUnavailable, UnsupportedAsset.
     """
-    is_pegged = asset.usd_pegged and not prices.has_own(asset.symbol, currency)
-    rate = await prices.rate("USD" if is_pegged else asset.symbol, currency)
-    return replace(rate, base=asset.symbol)
+    if asset.usd_pegged and not prices.has_own(asset.symbol, currency):
+        return replace(await prices.rate("USD", currency), base=asset.symbol)
+    return await prices.rate(asset.symbol, currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Sessions as the API shows them, rendered once for each of their states."""
 
-from functools import cached_property
-
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import ShownPayments
@@ -14,20 +12,18 @@ _SMALL_BYTES = 6 * 1024
 
 
 class RenderedSession:
-    """A session's resource, which is shared and never changed; its JSON is written when it is first needed."""
+    """A session's resource, which is shared and never changed, and its JSON."""
+
+    __slots__ = ("body", "resource")
 
     def __init__(self, resource: SessionResource) -> None:
         self.resource = resource
+        self.body = render.json_bytes(resource)
 
-    @cached_property
+    @property
     def is_small(self) -> bool:
         """True if it may be kept in memory: a hundred payments, or long metadata, take as much as fifty others."""
-        return len(self.resource["payments"]) <= _FEW_PAYMENTS and len(self.body) <= _SMALL_BYTES
-
-    @cached_property
-    def body(self) -> bytes:
-        """The resource as JSON."""
-        return render.json_bytes(self.resource)
+        return len(self.body) <= _SMALL_BYTES and len(self.resource["payments"]) <= _FEW_PAYMENTS
 
 
 class SessionRenderer:

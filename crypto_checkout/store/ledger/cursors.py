@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Self
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.follow import Head, Header
-from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.database import ReadUnit, Value, WriteUnit
 from crypto_checkout.store.table import Table
 
 KEPT_BLOCKS = 1024
@@ -65,7 +66,12 @@ def tips(unit: ReadUnit) -> dict[int, Tip]:
 def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
     """Return the last processed block of a chain."""
     rows = unit.lookup(_SELECT_CURSOR, {"chain_id": chain_id}, table="chain_cursors")
-    return _CURSORS.read(rows[0]).tip if rows else None
+    return _read_tip(tuple(rows[0])) if rows else None
+
+
+@lru_cache(maxsize=64)  # between two blocks of a chain, all sessions that are made or shown ask for the same one
+def _read_tip(row: tuple[Value, ...]) -> Tip:
+    return _CURSORS.read(row).tip
 
 
 def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:
