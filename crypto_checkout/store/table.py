@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from types import NoneType, UnionType
 from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -53,6 +54,12 @@ def _json(value: object) -> str:
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
+
+@lru_cache(maxsize=256)  # few differ, such as the sources of rates, and the encoder prepares itself for each
+def _json_of_texts(texts: tuple[str, ...]) -> str:
+    return _json(texts)
+
+
 INTEGER_AS_TEXT = Converter("TEXT", str, int)
 """A converter for integers that may exceed 64 bits."""
 
@@ -67,7 +74,7 @@ _CONVERTERS: Mapping[object, Converter] = {
     tuple[Decimal, ...]: Converter(
         "TEXT", lambda values: _json([str(each) for each in values]), lambda text: tuple(map(Decimal, json.loads(text)))
     ),
-    tuple[str, ...]: Converter("TEXT", _json, lambda text: tuple(json.loads(text))),
+    tuple[str, ...]: Converter("TEXT", _json_of_texts, lambda text: tuple(json.loads(text))),
     Mapping[str, str]: Converter("TEXT", lambda entries: _json(dict(entries)), json.loads),
 }
 

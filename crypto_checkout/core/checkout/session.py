@@ -235,7 +235,7 @@ class SessionOptions:
     @property
     def asks(self) -> bool:
         """True if the payer is asked something."""
-        return bool(self.custom_fields) or self.payer_fields not in {None, PayerFields()}
+        return bool(self.custom_fields) or (self.payer_fields is not None and self.payer_fields != PayerFields())
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -108,7 +108,7 @@ class Sessions:
         if request.link_id is not None:
             request = await self._db.read(lambda unit: _from_link(unit, request, methods), quick=True)
         options = _asking(request.options)
-        if options != request.options:
+        if options is not request.options:
             request = replace(request, options=options)
         assert request.fiat is not None, "a session has a price of its own or its link's"
         price = QuoteRequest(livemode, request.fiat, is_from_link=is_priced_by_link)
