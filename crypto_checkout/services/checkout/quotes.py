@@ -143,13 +143,11 @@ async def _rate(methods: PaymentMethods, asset: Asset, request: QuoteRequest) ->
 
 
 def _units(request: QuoteRequest, rate: Rate, asset: Asset) -> int:
-    fiat = request.fiat
-    (above, below), (price, per) = fiat.amount.as_integer_ratio(), rate.value.as_integer_ratio()
-    steps = 10 ** min(COIN_PLACES, asset.decimals)
-    if above * per * steps < below * price:
+    fiat, places = request.fiat, min(COIN_PLACES, asset.decimals)
+    if fiat.amount.scaleb(places) < rate.value:
         raise AmountTooSmall(
             f"{fiat} {fiat.currency} is less than the smallest amount of {asset.symbol} that can be asked for "
-            f"({render.decimal_text(Decimal(1) / steps)} {asset.symbol}).",
+            f"({render.decimal_text(Decimal(1).scaleb(-places))} {asset.symbol}).",
             param=request.param("amount.value"),
         )
     return units_for(fiat.amount, rate, asset.decimals)
