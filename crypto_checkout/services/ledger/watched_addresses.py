@@ -74,10 +74,9 @@ class AddressBalances:
 
     def add_balances(self, balances: Mapping[Address, int]) -> None:
         """Take the balances of unread addresses, to be stored with the next evidence."""
-        for address, units in balances.items():
-            self.unread.remove(address)
-            self.unsaved.add(address)
-            self.holdings.set(address, units)
+        self.unread.difference_update(balances)
+        self.unsaved.update(balances)
+        self.holdings.add(balances)
 
     async def save_early(self, start: Header, addresses: Sequence[Address]) -> None:
         """Store first balances, as read at the last processed block, before the turn's evidence."""
@@ -152,13 +151,13 @@ class WatchedAddresses(AddressBalances):
 
         They hold at that block, whatever becomes of the turn. Nothing is stored while the stored cursor is elsewhere.
         """
+        found = {each: self.holdings.units[each] for each in addresses}
 
         def save(unit: WriteUnit) -> bool:
             stored = cursors.cursor(unit, self._chain_id)
             if stored is None or stored.hash != start.hash:
                 return False
-            found = (Balance(each, start.number, self.holdings.units[each]) for each in addresses)
-            balances.save(unit, self._chain_id, found)
+            balances.save_all(unit, self._chain_id, start.number, found)
             return True
 
         if await self._db.write(save):

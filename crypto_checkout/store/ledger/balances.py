@@ -1,9 +1,10 @@
 """Expected balances of a chain's native coin at watched addresses: a higher balance is an internal transfer."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
@@ -32,8 +33,7 @@ PAGE = 1000
 """The addresses of one kind that are read at once: more would keep everybody else waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedBalance:
+class WatchedBalance(NamedTuple):
     """An address whose balance is compared; `units` is its expected balance, None if it was never read.
 
     `seq` is its place. `grace_until` is the end of its session's grace period; None for an unassigned address, which is
@@ -64,7 +64,11 @@ class Places:
 
 
 _BALANCES = Table("balances", Balance)
-_SAVE = _BALANCES.upsert(["chain_id", "address"], ["block_number", "units"], "chain_id")
+_SAVE = """
+INSERT INTO balances (chain_id, address, block_number, units)
+VALUES (?, ?, ?, ?)
+ON CONFLICT (chain_id, address) DO UPDATE SET block_number = excluded.block_number, units = excluded.units
+"""
 
 
 def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> Iterator[WatchedBalance]:
@@ -133,14 +137,14 @@ def stored(unit: ReadUnit, chain_id: int, address: Address) -> Balance | None:
 
 
 def save(unit: WriteUnit, chain_id: int, balances: Iterable[Balance]) -> None:
-    """Store expected balances."""
-    unit.run_many(
-        _SAVE,
-        (
-            {"chain_id": chain_id, "address": each.address, "block_number": each.block_number, "units": str(each.units)}
-            for each in balances
-        ),
-    )
+    """Store expected balances; of an address that comes twice, the last one."""
+    rows = {each.address: (chain_id, each.address, each.block_number, str(each.units)) for each in balances}
+    unit.put_many(_SAVE, [*rows.values()])
+
+
+def save_all(unit: WriteUnit, chain_id: int, number: int, units: Mapping[Address, int]) -> None:
+    """Store the expected balances of addresses, all from the same block on."""
+    unit.put_many(_SAVE, [(chain_id, address, number, str(each)) for address, each in units.items()])
 
 
 def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:

@@ -74,7 +74,7 @@ class Statement:
 
 @lru_cache(maxsize=4096)
 def translate(sql: str) -> Statement:
-    """Translate a statement. An INSERT by position returns the `seq` of its row, as SQLite tells it."""
+    """Translate a statement. An INSERT by position, but no upsert, returns the `seq` of its row, as SQLite tells it."""
     names: list[str] = []
     places = 0
 
@@ -91,7 +91,7 @@ def translate(sql: str) -> Statement:
 
     own = _TOUCH.sub(r"UPDATE schema_version SET number = \1", _OWN_SPELLINGS.get(sql, sql))
     text = _TOKEN.sub(replacement, own)
-    if places and "RETURNING" not in text:
+    if places and "RETURNING" not in text and "ON CONFLICT" not in text:
         text += " RETURNING seq"
     return Statement(text.encode(), None if places else tuple(names))
 

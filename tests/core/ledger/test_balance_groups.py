@@ -28,9 +28,14 @@ def held_by(made: BalanceGroups, truth: Mapping[Address, int], ledger: ExpectedB
     return all(group.fingerprint == fingerprint([truth[a] for a in group.addresses]) for group in groups)
 
 
-@given(steps, st.sampled_from(ADDRESSES), st.integers(1, 10))
+@given(
+    steps,
+    st.dictionaries(st.sampled_from(ADDRESSES), st.integers(0, 5)),
+    st.sampled_from(ADDRESSES),
+    st.integers(1, 10),
+)
 def test_whatever_comes_and_goes_the_groups_hold_all_and_tell_every_difference(
-    steps: list[tuple[Address, int | None]], paid: Address, units: int
+    steps: list[tuple[Address, int | None]], together: dict[Address, int], paid: Address, units: int
 ) -> None:
     balance_groups.MOST_TOGETHER, before = MOST, balance_groups.MOST_TOGETHER
     try:
@@ -43,6 +48,10 @@ def test_whatever_comes_and_goes_the_groups_hold_all_and_tell_every_difference(
                 made.drop(address)
                 del truth[address]
             assert held_by(made, truth, ExpectedBalances(made.units), 7)
+        new = {address: each for address, each in together.items() if address not in truth}
+        made.add(new)
+        truth |= new
+        assert held_by(made, truth, ExpectedBalances(made.units), 7)
         ledger = ExpectedBalances(made.units)
         ledger.add(paid, 7, units)
         if paid in truth:

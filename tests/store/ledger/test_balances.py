@@ -1,4 +1,4 @@
-"""The watched addresses are read page by page, each once, also those whose end moves meanwhile."""
+"""The watched addresses are read page by page, each once, also those whose end moves meanwhile; and their balances."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.money import CoinUnits
+from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import balances
+from crypto_checkout.store.ledger.balances import Balance
+from crypto_checkout.store.migrate import migrate
 from scripts.benchmarks.watcher import multiply
 from tests.support.anvil import Anvil
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, now, open_shop
@@ -47,3 +51,18 @@ async def test_each_address_is_read_once(
             assert not earlier & {each.address for each in rows}
             earlier |= {each.address for each in rows}
         assert set(found) <= earlier
+
+
+@pytest.mark.parametrize("addresses", [1, 3, 200])
+async def test_of_balances_stored_together_the_last_one_of_an_address_counts(tmp_path: Path, addresses: int) -> None:
+    places = [Address(f"0x{number:040x}") for number in range(addresses)]
+    migrate(tmp_path / "checkout.db")
+    async with await Database.open(tmp_path / "checkout.db", now) as db:
+        await db.write(lambda unit: balances.save_all(unit, 1, 5, dict.fromkeys(places, 2**70)))
+        new = [Balance(address, 6, CoinUnits(units)) for address in places[1:] for units in (7, 8)]
+        await db.write(lambda unit: balances.save(unit, 1, new))
+        stored = [await db.read(lambda unit, each=each: balances.stored(unit, 1, each)) for each in places]  # type: ignore[misc]
+        elsewhere = await db.read(lambda unit: balances.stored(unit, 2, places[0]))
+    expected = [(5, 2**70), *((6, 8) for _ in places[1:])]
+    assert [(each.block_number, each.units) for each in stored if each is not None] == expected
+    assert elsewhere is None

@@ -21,7 +21,7 @@ from crypto_checkout.store.ledger import credits
 from crypto_checkout.store.ledger import outflows as outflow_store
 
 _READ_AT_ONCE = 7680
-_ADDED_AT_ONCE = 2000
+_ADDED_AT_ONCE = 3840
 _KNOWN_AT_ONCE = 500
 
 
