@@ -191,7 +191,7 @@ class Database:
         self._engine.before_writing(work, self._clock)
 
     def before_commit(self, store: Callable[[], None]) -> None:
-        """Have a function called before each commit, on a thread, to store elsewhere what must not be lacking there.
+        """Have a function called on a thread before each commit, to store elsewhere what must be there by then.
 
         If it raises, nothing is committed.
         """

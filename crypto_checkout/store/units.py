@@ -19,7 +19,7 @@ Value = str | int | bytes | None
 Parameters = Mapping[str, Value]
 _ENTROPY = Entropy()
 
-_MOST_PLACEHOLDERS = 125  # SQLite seeks each name among all of a statement: of five hundred, each takes twice as long
+_MOST_PLACEHOLDERS = 125  # SQLite looks each name up among all those of a statement: with 500, each costs twice as much
 _MOST_ROWS = 64
 _VALUES = re.compile(r"VALUES (\([?, ]+\))")
 _CHANGED_TABLE = re.compile(r"\b(?:INTO|UPDATE|DELETE\s+FROM)\s+(\w+)")

@@ -67,6 +67,7 @@ class BalanceGroups:
 
     def add(self, balances: Mapping[Address, int]) -> None:
         """Set the expected balances of new addresses, as `set` does, in a fifth of the time."""
+        assert self._group_of.keys().isdisjoint(balances), "each address is in one group"
         new, place = list(balances), 0
         while place < len(new):
             group = self._roomy()

@@ -34,7 +34,7 @@ class GivenOutRecord(Protocol):
         """Count every index that was recorded as given out, in the last moment too."""
 
     def note(self, wallet_id: str, index: int) -> None:
-        """Record that an index is given out, before the unit that does so is committed."""
+        """Record that an index is being given out; the record is stored before the unit is committed."""
 
 
 class AddressGivenOut(ValueError):

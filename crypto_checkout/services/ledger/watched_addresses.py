@@ -157,7 +157,7 @@ class WatchedAddresses(AddressBalances):
             stored = cursors.cursor(unit, self._chain_id)
             if stored is None or stored.hash != start.hash:
                 return False
-            balances.save_all(unit, self._chain_id, start.number, found)
+            balances.save_at(unit, self._chain_id, start.number, found)
             return True
 
         if await self._db.write(save):

@@ -74,7 +74,7 @@ class GivenOut:
         self._write(wallet_id, next_index)
 
     def note(self, wallet_id: str, index: int) -> None:
-        """Note that an index is given out; `write` stores it, before the unit that does so is committed."""
+        """Note that an index is being given out; `write` stores the note before the unit is committed."""
         with self._lock:  # called on the event loop and on the writer's thread
             self._next[wallet_id] = max(index + 1, self._next.get(wallet_id, 0))
             self._unwritten.add(wallet_id)

@@ -142,8 +142,8 @@ def save(unit: WriteUnit, chain_id: int, balances: Iterable[Balance]) -> None:
     unit.put_many(_SAVE, [*rows.values()])
 
 
-def save_all(unit: WriteUnit, chain_id: int, number: int, units: Mapping[Address, int]) -> None:
-    """Store the expected balances of addresses, all from the same block on."""
+def save_at(unit: WriteUnit, chain_id: int, number: int, units: Mapping[Address, int]) -> None:
+    """Store the expected balances of addresses, all from the block with this number on."""
     unit.put_many(_SAVE, [(chain_id, address, number, str(each)) for address, each in units.items()])
 
 

@@ -58,7 +58,7 @@ async def test_of_balances_stored_together_the_last_one_of_an_address_counts(tmp
     places = [Address(f"0x{number:040x}") for number in range(addresses)]
     migrate(tmp_path / "checkout.db")
     async with await Database.open(tmp_path / "checkout.db", now) as db:
-        await db.write(lambda unit: balances.save_all(unit, 1, 5, dict.fromkeys(places, 2**70)))
+        await db.write(lambda unit: balances.save_at(unit, 1, 5, dict.fromkeys(places, 2**70)))
         new = [Balance(address, 6, CoinUnits(units)) for address in places[1:] for units in (7, 8)]
         await db.write(lambda unit: balances.save(unit, 1, new))
         stored = [await db.read(lambda unit, each=each: balances.stored(unit, 1, each)) for each in places]  # type: ignore[misc]
