@@ -50,21 +50,23 @@ class SessionReader:
 
     async def rendered(self, session_id: str, livemode: bool) -> RenderedSession:
         """Return a session of one mode, with its JSON. Raises ResourceNotFound."""
-        return await self._db.read(lambda unit: self._rendered(unit, find(unit, session_id, livemode)), quick=True)
+
+        def read(unit: ReadUnit) -> RenderedSession:
+            found = _found(unit, session_id, livemode)
+            return self._rendered(unit, found.session, has_payments=found.has_payments)
+
+        return await self._db.read(read, quick=True)
 
     async def for_payer(self, session_id: str) -> Receipts:
         """Return a session of either mode with all that came to its address. Raises ResourceNotFound."""
 
         def read(unit: ReadUnit) -> Receipts:
-            session = find(unit, session_id)
-            # Open pages ask every few seconds, and nearly always there is neither: a look costs a fifth of a list.
-            is_mixed = unmatched.has_any(unit, session.id)
-            others = tuple(unmatched.newest(unit, session.id, _MOST_UNMATCHED)) if is_mixed else ()
-            if not payments.has_any(unit, session.id):
-                return Receipts(self.render_unpaid(session), unmatched=others)
-            rendered = self._with_payments(unit, session)
-            taken_back = () if rendered.resource["payments"] else tuple(payments.orphaned(unit, session))
-            return Receipts(rendered, taken_back, others)
+            found = _found(unit, session_id)
+            unmatched_payments = unmatched.newest(unit, session_id, _MOST_UNMATCHED) if found.has_unmatched else ()
+            rendered = self._rendered(unit, found.session, has_payments=found.has_payments)
+            is_taken_back = found.has_payments and not rendered.resource["payments"]
+            taken_back = payments.orphaned(unit, found.session) if is_taken_back else ()
+            return Receipts(rendered, tuple(taken_back), tuple(unmatched_payments))
 
         return await self._db.read(read, quick=True)
 
@@ -127,17 +129,15 @@ class SessionReader:
 
     def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
         """Render a session with its payments, as of now."""
-        return self._rendered(unit, session).resource
+        return self._rendered(unit, session, has_payments=payments.has_any(unit, session.id)).resource
 
     def render_unpaid(self, session: Session) -> RenderedSession:
         """Render a session without payments, as one that is being made: it looks the same whatever the tip."""
         return self._renderer.render(session, ShownPayments(), None)
 
-    def _rendered(self, unit: ReadUnit, session: Session) -> RenderedSession:
-        has_payments = payments.has_any(unit, session.id)
-        return self._with_payments(unit, session) if has_payments else self.render_unpaid(session)
-
-    def _with_payments(self, unit: ReadUnit, session: Session) -> RenderedSession:
+    def _rendered(self, unit: ReadUnit, session: Session, *, has_payments: bool) -> RenderedSession:
+        if not has_payments:
+            return self.render_unpaid(session)
         return self._as_of(unit, session, cursors.tip(unit, session.asset.chain_id))
 
     def _as_of(self, unit: ReadUnit, session: Session, tip: Tip | None) -> RenderedSession:
@@ -146,8 +146,12 @@ class SessionReader:
 
 def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:
     """Return a session of one mode; of either mode for None. Raises ResourceNotFound."""
-    session = store.get(unit, session_id, livemode)
-    if session is None:
+    return _found(unit, session_id, livemode).session
+
+
+def _found(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> store.FoundSession:
+    found = store.find(unit, session_id, livemode)
+    if found is None:
         of_mode = "" if livemode is None else " in this mode"
         raise ResourceNotFound(f"There is no checkout session {session_id[:40]}{of_mode}.")
-    return session
+    return found

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
@@ -40,6 +41,12 @@ _SESSIONS = Table(
     computed={"customer_email_key": lambda session: _email_key(session.options.customer_email)},
 )
 _BY_ID = f"SELECT {_SESSIONS.as_text} FROM checkout_sessions WHERE id = :id"  # noqa: S608 - names of this room
+_FIND = f"""
+    SELECT {_SESSIONS.as_text},
+        EXISTS (SELECT 1 FROM payments WHERE session_id = checkout_sessions.id),
+        EXISTS (SELECT 1 FROM unmatched_payments WHERE session_id = checkout_sessions.id)
+    FROM checkout_sessions WHERE id = :id
+    """  # noqa: S608 - as above
 _STORE_VERDICT = _SESSIONS.update("status", "status_reason", "paid_at", "receipt_number", "updated_at", "awaits_depth")
 _STORE_DECISION = _SESSIONS.update(
     "status", "status_reason", "paid_at", "receipt_number", "accepted_units", "closed_at", "expires_at", "grace_until",
@@ -86,6 +93,14 @@ class IssuedAddress:
     address_path: str | None
 
 
+class FoundSession(NamedTuple):
+    """A session, and whether it ever had payments, and unmatched ones, even in blocks that are orphaned by now."""
+
+    session: Session
+    has_payments: bool
+    has_unmatched: bool
+
+
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
     _SESSIONS.put(unit, session)
@@ -98,6 +113,15 @@ def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Sessio
     row = unit.one(_BY_ID, {"id": session_id})
     session = None if row is None else _read(row[0])
     return None if session is None or livemode not in {None, session.livemode} else session
+
+
+def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> FoundSession | None:
+    """Return a session as `get` does, and what came for it: one statement takes half the time of three."""
+    row = unit.one(_FIND, {"id": session_id})
+    if row is None:
+        return None
+    found = FoundSession(_read(row[0]), bool(row[1]), bool(row[2]))
+    return None if livemode not in {None, found.session.livemode} else found
 
 
 def listed(unit: ReadUnit, livemode: bool, filters: SessionFilter, window: Window) -> ListPage[Session]:
