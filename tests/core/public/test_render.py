@@ -1,6 +1,7 @@
 """Resources as they are rendered."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -45,3 +46,14 @@ def test_json_is_written_as_the_standard_library_does(resource: dict[str, Any]) 
     expected = json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
     assert render.json_text(resource) == expected
     assert render.json_bytes(resource) == expected.encode()
+
+
+def test_what_is_kept_of_an_answer_takes_little_more_memory_than_its_length() -> None:
+    resource = {"data": "x" * 1_500}
+    tracemalloc.start()
+    try:
+        kept = [render.json_bytes(resource) for _ in range(100)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.2 * sum(map(len, kept))
