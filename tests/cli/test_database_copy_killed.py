@@ -23,7 +23,7 @@ SESSIONS = 10_000
 ARRIVED = "SELECT COALESCE(SUM(row_count), 0) FROM arrived_tables"
 DIGEST = re.compile(r"digest ([0-9a-f]{64})")
 STEPS = ("Copying rows: (.*) of \\1 ", "Making indexes: (.*) of \\1 ")
-ROWS_BETWEEN_KILLS = 9_000
+ROWS_BETWEEN_KILLS = 6_000
 
 
 @pytest.fixture

@@ -145,10 +145,7 @@ class Machine:
         )
 
     def _has_booted(self) -> bool:
-        assert self._process is not None
-        if not _children(self._process.pid):
-            return False
-        with suppress(OSError):
+        with suppress(OSError, IndexError):  # there is no first process yet, or it has just ended
             if Path(f"/proc/{self._first()}/comm").read_text("ascii").strip() == "systemd":
                 return self.run("systemctl", "is-system-running", check=False).stdout.strip() in {"running", "degraded"}
         return False

@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -13,14 +14,12 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from crypto_checkout import metrics
-from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.http.entry import kept_answers, whole_answers
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.entry.kept_answers import KeptAnswers
 from crypto_checkout.http.poll_pace import PollPace
-from crypto_checkout.services.checkout import session_reader
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.store.data_folder import integrity
 from crypto_checkout.store.database import ReadUnit
@@ -347,16 +346,16 @@ async def test_a_client_over_its_limit_is_refused_before_an_answer_is_given_agai
 @pytest.mark.usefixtures("still_rate_limits")
 async def test_a_client_over_its_limit_causes_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
-    find = session_reader.find
-
-    def counted(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:
-        nonlocal looks
-        looks += 1
-        return find(unit, session_id, livemode)
-
-    monkeypatch.setattr(session_reader, "find", counted)
     limit = {"per_second": 1, "burst": 3}
     async with open_app(tmp_path, clock=Clock(NOW), rate_limit=limit) as app:
+        read = app.opened.db.read
+
+        def counted(work: Callable[[ReadUnit], Any], *, quick: bool = False) -> Awaitable[Any]:
+            nonlocal looks
+            looks += 1
+            return read(work, quick=quick)
+
+        monkeypatch.setattr(app.opened.db, "read", counted)
         _, text = await app.key()
         session = (await made(app.api, "/checkout_sessions", {"amount": PRICE}))["id"]
         of_api = (f"GET /api/v1/checkout_sessions/{session} HTTP/1.1", HOST, f"Authorization: Bearer {text}")
