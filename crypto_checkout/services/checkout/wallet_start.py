@@ -20,7 +20,7 @@ from crypto_checkout.services.checkout import unassigned_addresses
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import Wallet
 from crypto_checkout.services.loops import every
-from crypto_checkout.store.checkout import paths, sessions, unassigned, wallets
+from crypto_checkout.store.checkout import issued_addresses, paths, unassigned, wallets
 from crypto_checkout.store.data_folder import given_out, life
 from crypto_checkout.store.data_folder.given_out import GivenOut, GivenOutNote
 from crypto_checkout.store.data_folder.skipping import LEAST_SKIPPED, Skip
@@ -122,7 +122,7 @@ async def watch_unassigned(db: Database, wallet: Wallet, records: Records, *, li
     """Record the addresses of a wallet that no session has, to be watched; the log names those that were lost."""
     wallet_id = wallet.wallet_id
     own = (
-        await db.read(lambda unit: sessions.first_index(unit, wallet_id))
+        await db.read(lambda unit: issued_addresses.first_index(unit, wallet_id))
         if records.is_first and wallet.branch is not None
         else 0
     )
@@ -228,7 +228,7 @@ def _apply_shared(
         is_own = note.life == current
         next_indexes[wallet_id] = least = max(index, note.next_index)  # the database may be from before the wallet
         if least and (index < note.stored_index if is_own else not is_led):
-            passed_over[wallet_id] = skip.after(least, *events.span(unit), sessions.busiest_hour(unit))
+            passed_over[wallet_id] = skip.after(least, *events.span(unit), issued_addresses.busiest_hour(unit))
             next_indexes[wallet_id] += passed_over[wallet_id]
         if next_indexes[wallet_id]:
             wallets.move_past(unit, wallet_id, next_indexes[wallet_id] - 1)
@@ -244,7 +244,7 @@ def _apply(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_l
         note = notes.get(wallet_id)
         next_indexes[wallet_id] = index if note is None else max(index, note.next_index)
         if index and (note is None or note.life != current):
-            passed_over[wallet_id] = skip.after(index, *events.span(unit), sessions.busiest_hour(unit))
+            passed_over[wallet_id] = skip.after(index, *events.span(unit), issued_addresses.busiest_hour(unit))
             next_indexes[wallet_id] += passed_over[wallet_id]
         if next_indexes[wallet_id]:
             wallets.move_past(unit, wallet_id, next_indexes[wallet_id] - 1)

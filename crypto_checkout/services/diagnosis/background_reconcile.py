@@ -16,8 +16,8 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.diagnosis.reconcile import HistoricBalances, Reconciliation
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.loops import every
-from crypto_checkout.store.checkout import sessions
-from crypto_checkout.store.checkout.sessions import IssuedAddress
+from crypto_checkout.store.checkout import issued_addresses, sessions
+from crypto_checkout.store.checkout.issued_addresses import IssuedAddress
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, differences, unnamed
 from crypto_checkout.store.ledger.cursors import Cursor
@@ -114,10 +114,10 @@ def _next(unit: ReadUnit, chain_id: int) -> _Batch | None:
         *differences.suspects(unit, chain_id, _MOST_SUSPECTS),
         *unnamed.sessions_between(unit, chain_id, before.block_number, cursor.number, _MOST_UNNAMED),
     ]
-    in_turn = sessions.issued_addresses(unit, True, before.session_seq, _IN_TURN)
+    in_turn = issued_addresses.listed(unit, True, before.session_seq, _IN_TURN)
     known = {each.session_id for each in in_turn}
     found = sessions.by_ids(unit, set(first) - known).values()
-    addresses = (*in_turn, *map(sessions.issued, found))
+    addresses = (*in_turn, *map(issued_addresses.of_session, found))
     if not addresses and before.session_seq == 0:
         return None
     place = in_turn[-1].seq if len(in_turn) == _IN_TURN else 0

@@ -29,8 +29,8 @@ from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.outflow import FEE, VALUE, Outflow
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
-from crypto_checkout.store.checkout import sessions, unassigned
-from crypto_checkout.store.checkout.sessions import IssuedAddress
+from crypto_checkout.store.checkout import issued_addresses, sessions, unassigned
+from crypto_checkout.store.checkout.issued_addresses import IssuedAddress
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import credits, cursors, outflows
 from crypto_checkout.store.ledger.credits import Credit
@@ -192,7 +192,7 @@ class Reconciliation:
         return sessions.count(unit, self._livemode) + unassigned.count(unit, self._livemode)
 
     def _issued(self, unit: ReadUnit, after: int) -> list[_ComparedAddress]:
-        page = sessions.issued_addresses(unit, self._livemode, after, PAGE, self._since)
+        page = issued_addresses.listed(unit, self._livemode, after, PAGE, self._since)
         return [_compared(each) for each in page]
 
     def _unassigned(self, unit: ReadUnit, after: int) -> list[_ComparedAddress]:

@@ -14,7 +14,6 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.ledger.assess import Assessment
 from crypto_checkout.store.checkout import choices, questions, search_terms, totals
-from crypto_checkout.store.data_folder.skipping import BUSIEST_HOUR
 from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit, batched, placeholders
 from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, present, select_rows
 from crypto_checkout.store.table import Table
@@ -77,20 +76,6 @@ class SessionFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
     issue: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedAddress:
-    """An address given out to a session; `seq` is the session's place in the order of all.
-
-    Its `address_path` in the wallet is None if it isn't known.
-    """
-
-    seq: int
-    session_id: str
-    address: Address
-    derivation_index: int
-    address_path: str | None
 
 
 class FoundSession(NamedTuple):
@@ -204,36 +189,6 @@ def by_ids(unit: ReadUnit, ids: Collection[str]) -> dict[str, Session]:
     return {session.id: session for session in _among(unit, "id", ids)}
 
 
-def issued_addresses(
-    unit: ReadUnit, livemode: bool, after: int, limit: int, ending_after: datetime | None = None
-) -> list[IssuedAddress]:
-    """Return addresses that a mode has given out, oldest first, from those after a `seq` (0 for all).
-
-    With `ending_after`, return only those of sessions whose grace period ends later.
-    """
-    rows = unit.all(
-        """
-        SELECT seq, id, address, derivation_index, address_path
-        FROM checkout_sessions
-        WHERE livemode = :livemode AND seq > :after AND +grace_until > :ending_after
-        ORDER BY seq
-        LIMIT :limit
-        """,
-        {
-            "livemode": int(livemode),
-            "after": after,
-            "limit": limit,
-            "ending_after": moments.to_optional_text(ending_after) or "",
-        },
-    )
-    return [IssuedAddress(row[0], row[1], Address(row[2]), row[3], row[4]) for row in rows]
-
-
-def issued(session: Session) -> IssuedAddress:
-    """Return the address of a session on its own, without a place in the order."""
-    return IssuedAddress(0, session.id, session.address, session.derivation_index, session.address_path)
-
-
 def count(unit: ReadUnit, livemode: bool) -> int:
     """Return the number of sessions of a mode."""
     row = unit.one(
@@ -241,20 +196,6 @@ def count(unit: ReadUnit, livemode: bool) -> int:
     )
     assert row is not None, "COUNT always returns a row"
     return int(row["found"])
-
-
-def first_index(unit: ReadUnit, wallet_id: str) -> int:
-    """Return the lowest index of a wallet that a session has; 0 where it has none."""
-    row = unit.one(
-        "SELECT MIN(derivation_index) FROM checkout_sessions WHERE wallet_id = :wallet_id", {"wallet_id": wallet_id}
-    )
-    return 0 if row is None or row[0] is None else int(row[0])
-
-
-def busiest_hour(unit: ReadUnit) -> int:
-    """Return the most sessions that were made within an hour; this reads an index as a whole."""
-    row = unit.one(BUSIEST_HOUR)
-    return 0 if row is None or row[0] is None else int(row[0])
 
 
 def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
