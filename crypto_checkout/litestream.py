@@ -1,7 +1,7 @@
 """Litestream, the program that copies each change of the database to a replica: restore from one, ask how far it is.
 
 It runs beside the server, as a service of its own; the guide *A warm standby* has its configuration. It keeps a folder
-beside the database, which shows that there is a replica, and answers at a socket there. Tried with Litestream 0.5.17.
+beside the database (`store.sqlite.checkpoints`), and answers at a socket there. Tried with Litestream 0.5.17.
 """
 
 import json
@@ -126,16 +126,6 @@ def _run(program: Path, *arguments: str) -> str:
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
-
-
-def is_used(database: Path) -> bool:
-    """Tell whether Litestream copies a database, or did: it keeps a folder beside it."""
-    return metadata(database).is_dir()
-
-
-def metadata(database: Path) -> Path:
-    """Return the folder in which Litestream remembers what it has copied."""
-    return database.with_name(f".{database.name}-litestream")
 
 
 async def copied_at(database: Path) -> datetime:

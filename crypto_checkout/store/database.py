@@ -94,7 +94,7 @@ class Database:
         """Open a file or a server's database, which must be migrated (see `store.migrate`).
 
         The clock is read on the event loop and on threads. While any process `serves` a server's database, its tables
-        aren't changed; on a file, `store.data_folder.lock` sees to that.
+        aren't changed; on a file, `store.data_folder.lock` sees to that, and to it that only one does.
 
         Raises:
             DatabaseFailed: The storage refuses.
@@ -103,7 +103,7 @@ class Database:
         """
         signals = Signals()
         if isinstance(place, Path):
-            return cls(await SqliteEngine.open(place), clock, place, signals)
+            return cls(await SqliteEngine.open(place, serves=serves), clock, place, signals)
         from crypto_checkout.store.postgresql.engine import PostgresqlEngine
 
         engine = await PostgresqlEngine.open(place, signals.receive, serves=serves)

@@ -37,10 +37,15 @@ class Trial:
 
     def turn(self, number: int) -> None:
         """Sell until both are killed, restore elsewhere, and compare."""
-        with Server(self.folder) as server, Replication(self.folder) as replication, pace_of(self.folder) as pace:
+        with (
+            ThreadPoolExecutor(THREADS) as pool,
+            Server(self.folder) as server,
+            pace_of(self.folder) as pace,
+        ):
             self.key = server.key or self.key
-            with ThreadPoolExecutor(THREADS) as pool:
-                sellers = [pool.submit(self.sell, server) for _ in range(THREADS)]
+            sellers = [pool.submit(self.sell, server) for _ in range(THREADS)]
+            time.sleep(self.dice.uniform(0, 1))
+            with Replication(self.folder) as replication:
                 replication.catch_up()
                 time.sleep(self.dice.uniform(0.5, 2.5))  # the moment of the kill: any
                 first, second = self.dice.sample([replication.process, server.process], 2)
@@ -48,10 +53,8 @@ class Trial:
                 killed_at = time.monotonic()
                 time.sleep(self.dice.choice([0, 0, 0.05]))
                 second.kill()
-                for seller in sellers:
-                    seller.result()
-            replication.kill()
-            server.kill()
+            for seller in sellers:
+                seller.result()
         self.compare(number, replication, killed_at, LOST_SECONDS + pace[0])
 
     def sell(self, server: Server) -> None:

@@ -7,11 +7,12 @@ from crypto_checkout.core.diagnosis.checks import Check, fail, ok
 from crypto_checkout.core.diagnosis.explanation import span
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.upkeep.replica_watch import behind
+from crypto_checkout.store.sqlite.checkpoints import is_left_to_litestream, litestream_folder
 
 
 async def check(database: Path, clock: Clock) -> list[Check]:
     """Ask Litestream when it last had everything copied; without a replica there is nothing to check."""
-    if not litestream.is_used(database):
+    if not is_left_to_litestream(database):
         return []
     try:
         copied_at = await litestream.copied_at(database)
@@ -23,4 +24,4 @@ async def check(database: Path, clock: Clock) -> list[Check]:
     if problem is None:
         return [ok("replica", f"everything was in it {age} ago")]
     advice = "Check Litestream's service and its log; the guide A warm standby has its configuration."
-    return [fail("replica", problem, f"{advice} Not used any more? Remove {litestream.metadata(database)}.")]
+    return [fail("replica", problem, f"{advice} Not used any more? Remove {litestream_folder(database)}.")]

@@ -13,6 +13,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.litestream import NotReplicated
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
+from crypto_checkout.store.sqlite.checkpoints import is_left_to_litestream
 
 log = get_logger("replica")
 
@@ -37,7 +38,7 @@ class ReplicaWatch:
 
     async def turn(self) -> None:
         """Ask once; without a replica, do nothing."""
-        problem = await self._ask() if litestream.is_used(self._database) else None
+        problem = await self._ask() if is_left_to_litestream(self._database) else None
         if problem is not None and self._problem is None:
             log.warning("the replica is behind", error=problem)
         if problem is None and self._problem is not None:

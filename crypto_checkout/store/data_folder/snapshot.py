@@ -18,6 +18,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate
 from crypto_checkout.store.faults import advice, is_damage
 from crypto_checkout.store.files import force
+from crypto_checkout.store.sqlite.checkpoints import write_back
 
 _STEP_BYTES = 1024 * 1024
 _PIECE_BYTES = 8 * 1024 * 1024
@@ -74,7 +75,7 @@ def copy(path: Path, to: Path, note: Note = unnoted) -> Snapshot:
             snapshot = _state(source)
             source.execute("ROLLBACK")
             # Written back here, by a process of low priority: the server's next commit would do all of it, and wait.
-            source.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            write_back(path)
             target.execute("PRAGMA journal_mode = DELETE")
     return snapshot
 

@@ -14,13 +14,13 @@ import aiosqlite
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
 from crypto_checkout.store.group_commit import BUSY_TIMEOUT_MS, Group, QueuedUnit, StepLimit, belongs_on_a_thread
+from crypto_checkout.store.sqlite.checkpoints import Checkpoints
 from crypto_checkout.store.units import Lookups, ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
 
 _READERS = 3
 _NO_CONTEXT = Context()
-_KEPT_WAL_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -89,18 +89,20 @@ class SqliteEngine:
         writer: aiosqlite.Connection,
         readers: Sequence[aiosqlite.Connection],
         quick_reader: sqlite3.Connection,
+        checkpoints: Checkpoints,
         connections: AsyncExitStack,
     ) -> None:
         self._writer = writer
+        self._checkpoints = checkpoints
         self._readers = [_Reader(connection) for connection in readers]
         self._quick_reader = _QuickReader(quick_reader)
         self._connections = connections
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, *, serves: bool) -> Self:
         """Open the connections; the file must exist and be migrated (see `store.migrate`).
 
-        Raises DatabaseFailed if the storage refuses.
+        One process `serves` the file; others may have it open meanwhile. Raises DatabaseFailed if the storage refuses.
         """
         async with AsyncExitStack() as connections:
             try:
@@ -109,7 +111,7 @@ class SqliteEngine:
                 quick_reader = _connect_here(connections, path)
             except sqlite3.Error as error:
                 raise as_failure(error) from error
-            return cls(writer, readers, quick_reader, connections.pop_all())
+            return cls(writer, readers, quick_reader, Checkpoints(path, serves=serves), connections.pop_all())
 
     def data_id(self) -> str:
         """Return "": `store.data_folder.life` tells one file from another."""
@@ -125,7 +127,7 @@ class SqliteEngine:
     async def finish(self, group: Group) -> None:
         """Finish a group on the writer's thread."""
         try:
-            await _on_thread(self._writer, _finish, group)
+            await _on_thread(self._writer, _finish, group, self._checkpoints)
         except ValueError as error:  # aiosqlite raises it for a closed connection
             group.fail(error)
 
@@ -158,15 +160,17 @@ class SqliteEngine:
         await self._connections.aclose()
 
 
-def _finish(connection: sqlite3.Connection, group: Group) -> None:
+def _finish(connection: sqlite3.Connection, group: Group, checkpoints: Checkpoints) -> None:
+    checkpoints.prepare(connection)
     if group.has_begun:
         group.finish(connection)
-        return
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    try:
-        group.finish(connection)
-    finally:
-        connection.execute("PRAGMA busy_timeout = 0")
+    else:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        try:
+            group.finish(connection)
+        finally:
+            connection.execute("PRAGMA busy_timeout = 0")
+    checkpoints.bound(connection)
 
 
 async def _connect(connections: AsyncExitStack, path: Path, *, read_only: bool) -> aiosqlite.Connection:
@@ -213,8 +217,6 @@ def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a confirmed commit survives a power cut. Losing one would give out an address twice.
     connection.execute("PRAGMA synchronous = FULL")
-    # The log is reused from its start; without this limit it would stay as large as one large write has made it.
-    connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
     # In memory: a write needs no second disk, which may be full, and no file descriptor, of which none may be left.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA busy_timeout = 0")  # a group on the thread sets its own

@@ -9,6 +9,7 @@ from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.upkeep.replica_watch import MOST_BEHIND, ReplicaWatch, behind
+from crypto_checkout.store.sqlite.checkpoints import litestream_folder
 from tests.support.api import App, Clock
 
 
@@ -27,7 +28,7 @@ async def test_it_is_an_issue_from_the_moment_that_litestream_is_gone_until_it_i
     await watch.turn()
     assert await issues.now() == []
     since = moments.to_text(clock())
-    litestream.metadata(database).mkdir()
+    litestream_folder(database).mkdir()
     clock.move(seconds=60)
     await watch.turn()
     (issue,) = await issues.now()
@@ -37,7 +38,7 @@ async def test_it_is_an_issue_from_the_moment_that_litestream_is_gone_until_it_i
         f"{tmp_path / litestream.SOCKET}."
     )
     assert "A warm standby" in issue.advice
-    litestream.metadata(database).rmdir()
+    litestream_folder(database).rmdir()
     await watch.turn()
     assert await issues.now() == []
 
