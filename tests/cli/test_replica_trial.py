@@ -1,4 +1,7 @@
-"""A server and its Litestream, killed at any moment under load: what the replica has, and which addresses come next."""
+"""A server and its Litestream, killed at any moment under load: what the replica has, and which addresses come next.
+
+Before, Litestream alone is killed and started again.
+"""
 
 import os
 import random
@@ -44,7 +47,10 @@ class Trial:
         ):
             self.key = server.key or self.key
             sellers = [pool.submit(self.sell, server) for _ in range(THREADS)]
-            time.sleep(self.dice.uniform(0, 1))
+            with Replication(self.folder) as away:
+                away.catch_up()
+                away.kill()
+            time.sleep(self.dice.uniform(0, 2))  # the log may start over now, if the server lets it
             with Replication(self.folder) as replication:
                 replication.catch_up()
                 time.sleep(self.dice.uniform(0.5, 2.5))  # the moment of the kill: any
