@@ -61,7 +61,7 @@ def sizes(path: Path) -> Mapping[str, int]:
 async def pack_beside_writes(path: Path) -> None:
     """Pack all events, and print how long writes and reads beside it took, and without it."""
     ahead = datetime.now(UTC) + KEPT_PLAIN + timedelta(minutes=1)
-    async with await Database.open(path, lambda: datetime.now(UTC)) as db:
+    async with await Database.open(path, lambda: datetime.now(UTC), serves=True) as db:
         quiet: list[float] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(QUIET_SECONDS):

@@ -17,7 +17,7 @@ def _later() -> datetime:
 
 
 async def _pack(path: Path) -> None:
-    async with await Database.open(path, _later) as db:
+    async with await Database.open(path, _later, serves=True) as db:
         await EventPacking(db, _later, least_pause_seconds=0.01, pause_for_each_second=0).turn()
 
 

@@ -83,7 +83,7 @@ async def write_until_killed(place: Path | DatabaseServer) -> None:
             sys.stdout.write(f"{index}\n")
             sys.stdout.flush()
 
-    async with await Database.open(place, lambda: datetime.now(UTC)) as db, asyncio.TaskGroup() as writers:
+    async with await Database.open(place, lambda: datetime.now(UTC), serves=True) as db, asyncio.TaskGroup() as writers:
         sys.stdout.write("open\n")
         sys.stdout.flush()
         for number in range(WRITERS):

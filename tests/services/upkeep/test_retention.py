@@ -42,7 +42,7 @@ def count(unit: WriteUnit) -> int:
 async def test_many_expired_answers_go_in_parts_between_other_writes_and_the_log_shrinks(tmp_path: Path) -> None:
     path, clock = tmp_path / "checkout.db", Clock()
     migrate(path)
-    async with await Database.open(path, clock) as db:
+    async with await Database.open(path, clock, serves=True) as db:
         await db.write(remember_many)
         cleaning = asyncio.create_task(Retention(db, event_days=0, attempt_days=0, clock=clock).turn())
         left = {ROWS}
