@@ -166,7 +166,7 @@ def _bring_up_to_date(path: Path) -> list[Migration]:
         missing = _missing(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # Litestream may run (see `store.sqlite.checkpoints`)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # Litestream may run: see `store.sqlite.checkpoints`
         # What a step replaces must not stay in free pages, nor in the write-ahead log.
         connection.execute("PRAGMA secure_delete = ON")
         cipher = open_cipher(path.parent)

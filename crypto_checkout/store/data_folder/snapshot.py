@@ -18,7 +18,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate
 from crypto_checkout.store.faults import advice, is_damage
 from crypto_checkout.store.files import force
-from crypto_checkout.store.sqlite.checkpoints import write_back
+from crypto_checkout.store.sqlite.checkpoints import long_read
 
 _STEP_BYTES = 1024 * 1024
 _PIECE_BYTES = 8 * 1024 * 1024
@@ -55,28 +55,25 @@ def copy(path: Path, to: Path, note: Note = unnoted) -> Snapshot:
 
     Raises sqlite3.Error and OSError.
     """
-    with closing(connect(path, "rw")) as source, _written_in_pieces(to) as end_piece:
-        # BEGIN alone opens no snapshot: the first read does.
-        source.execute("BEGIN")
-        source.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-        with closing(sqlite3.connect(to, isolation_level=None)) as target:
-            # The file is worth nothing until it is complete: what would undo a change of it is of no use.
-            target.execute("PRAGMA journal_mode = OFF")
-            target.execute("PRAGMA synchronous = OFF")
-            (page_bytes,) = source.execute("PRAGMA page_size").fetchone()
-            breather = Breather(lambda: _is_long(path.with_name(f"{path.name}-wal")))
+    with (
+        long_read(path) as source,
+        _written_in_pieces(to) as end_piece,
+        closing(sqlite3.connect(to, isolation_level=None)) as target,
+    ):
+        # The file is worth nothing until it is complete: what would undo a change of it is of no use.
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        (page_bytes,) = source.execute("PRAGMA page_size").fetchone()
+        breather = Breather(lambda: _is_long(Path(f"{path.resolve()}-wal")))
 
-            def after_step(_: int, remaining: int, total: int) -> None:
-                end_piece((total - remaining) * page_bytes)
-                note("copying", (total - remaining) / max(1, total))
-                breather.rest()
+        def after_step(_: int, remaining: int, total: int) -> None:
+            end_piece((total - remaining) * page_bytes)
+            note("copying", (total - remaining) / max(1, total))
+            breather.rest()
 
-            source.backup(target, pages=max(1, _STEP_BYTES // page_bytes), progress=after_step)
-            snapshot = _state(source)
-            source.execute("ROLLBACK")
-            # Written back here, by a process of low priority: the server's next commit would do all of it, and wait.
-            write_back(path)
-            target.execute("PRAGMA journal_mode = DELETE")
+        source.backup(target, pages=max(1, _STEP_BYTES // page_bytes), progress=after_step)
+        snapshot = _state(source)
+        target.execute("PRAGMA journal_mode = DELETE")
     return snapshot
 
 

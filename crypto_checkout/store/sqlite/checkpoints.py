@@ -1,26 +1,28 @@
-"""Checkpoints, which write a file's log back into it: of all that have it open, only one makes them.
+"""Checkpoints, which write a file's log back into it and let it start over: who makes them while it is served.
 
-- SQLite before 3.51.3, as many systems have it, can damage a file where two make checkpoints while a third commits
-  (https://sqlite.org/wal.html#walresetbug). So commands leave them to the server.
-- Litestream copies the log. Where somebody else wrote that back while Litestream was away, and so let it start over,
-  Litestream 0.5.17 goes on with the new log, and misses the end of the old one: the replica is damaged and nobody says
-  so. Where it starts over while Litestream first reads it, the same. So the server leaves them to Litestream, whether
-  that runs or not; only a log that would fill the disk is emptied, and not started over: that is noticed.
+- Where Litestream never ran, the server. Commands leave them to it, and so does a backup, but at the end of its own
+  long read (`long_read`): SQLite before 3.51.3, as many systems have it, can damage a file where somebody commits
+  during a checkpoint that follows another one (https://sqlite.org/wal.html#walresetbug).
+- Where it ever ran, Litestream, whether it runs now or not. It copies the log. Where that started over while Litestream
+  was away, or first read it, and what Litestream knows of the old one is still in the file, 0.5.17 misses the rest: the
+  replica is damaged, and nobody notices. So whoever commits beside it cuts off a log that starts over, and the server
+  makes a checkpoint only where the log would grow without end.
 """
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 _PAGES_BETWEEN = 1_000
-_KEPT_BYTES = 16 * 1024 * 1024
-_MOST_BYTES_WITHOUT = 64 * 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def litestream_folder(path: Path) -> Path:
-    """Return the folder in which Litestream remembers what it has copied of a file. It exists where that ever ran."""
-    return path.with_name(f".{path.name}-litestream")
+    """Return the folder in which Litestream remembers what it has copied of a file: beside the file, or its link."""
+    beside_link, beside_file = _folders(path)
+    return beside_file if beside_file.is_dir() else beside_link
 
 
 def is_left_to_litestream(path: Path) -> bool:
@@ -28,52 +30,75 @@ def is_left_to_litestream(path: Path) -> bool:
     return litestream_folder(path).is_dir()
 
 
+def _folders(path: Path) -> tuple[Path, Path]:
+    link, file = path.absolute(), path.resolve()
+    return link.with_name(f".{link.name}-litestream"), file.with_name(f".{file.name}-litestream")
+
+
 class Checkpoints:
     """The checkpoints of the connection that writes, on whichever thread it is used."""
 
     def __init__(self, path: Path, *, serves: bool) -> None:
         self._serves = serves
-        self._folder = str(litestream_folder(path))
-        self._log = f"{path}-wal"
+        self._folders = sorted({str(each) for each in _folders(path)})
+        self._log = f"{path.resolve()}-wal"
         self._are_made: bool | None = None
+        self._most_bytes = _MOST_BYTES
 
     def prepare(self, connection: sqlite3.Connection) -> None:
         """Look before a commit, which may make one, whether it is to; Litestream may have come or gone."""
-        are_made = self._serves and not os.path.isdir(self._folder)  # noqa: PTH112 - at each commit: half the time
+        are_made = self._serves and not any(map(os.path.isdir, self._folders))
         if are_made == self._are_made:
             return
+        # A log that starts over keeps its length up to this: that is faster. Where Litestream is or was, it is cut off.
+        kept_bytes = _MOST_BYTES if are_made and self._are_made is None else 0
         with suppress(sqlite3.Error):  # of a connection that can't commit either, which says why
-            # The log is reused from its start; without this it would stay as large as one large write has made it.
-            connection.execute(f"PRAGMA journal_size_limit = {_KEPT_BYTES}")
+            connection.execute(f"PRAGMA journal_size_limit = {kept_bytes}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN if are_made else 0}")
             self._are_made = are_made
 
     def bound(self, connection: sqlite3.Connection) -> None:
-        """Empty a log that Litestream leaves to grow, after a commit. Others wait meanwhile, for a second perhaps."""
+        """Empty a log that Litestream leaves to grow, after a commit. Its callers wait meanwhile."""
         if self._are_made or not self._serves:
             return
-        # The commit stands, whatever happens here; the next one tries again.
-        with suppress(OSError, sqlite3.Error):
-            if os.stat(self._log).st_size < _MOST_BYTES_WITHOUT:  # noqa: PTH116 - as above
+        with suppress(OSError, sqlite3.Error):  # the commit stands, whatever happens here
+            length = os.stat(self._log).st_size  # noqa: PTH116 - as above
+            if length < self._most_bytes:
                 return
-            # If a reader is in the way, all may be written back and the next commit start the log over: then that cuts
-            # it off, so that Litestream notices.
-            connection.execute("PRAGMA journal_size_limit = 0")
             (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not is_busy:
-                connection.execute(f"PRAGMA journal_size_limit = {_KEPT_BYTES}")
+            # A reader was in the way, such as Litestream itself: not again at the next commit.
+            self._most_bytes = length + _MOST_BYTES if is_busy else _MOST_BYTES
 
 
-def write_back(path: Path) -> None:
-    """Make a checkpoint beside a server that goes on writing, unless Litestream makes them. Raises sqlite3.Error."""
-    if is_left_to_litestream(path):
-        return
+@contextmanager
+def long_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a snapshot; at its end write back what was committed meanwhile, or the server's next commit would, and wait.
+
+    Raises sqlite3.Error.
+    """
     place = path.absolute().as_uri()
     with (
-        closing(sqlite3.connect(f"{place}?mode=ro", uri=True, isolation_level=None)) as guard,
-        closing(sqlite3.connect(f"{place}?mode=rw", uri=True, isolation_level=None)) as connection,
+        closing(sqlite3.connect(f"{place}?mode=rw", uri=True, timeout=30)) as connection,
+        closing(sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=30)) as guard,
     ):
-        # While a snapshot is open, no commit starts the log over (see above). BEGIN alone opens none.
-        guard.execute("BEGIN")
-        guard.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        _open_snapshot(connection)
+        before = _version(guard)
+        yield connection
+        # The guard's snapshot keeps the log from starting over, as long as some of that isn't written back when it is
+        # opened. What was committed since the first one isn't.
+        _open_snapshot(guard)
+        has_grown = _version(guard) != before
+        connection.execute("ROLLBACK")
+        if has_grown and not is_left_to_litestream(path):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _open_snapshot(connection: sqlite3.Connection) -> None:
+    # BEGIN alone opens none: the first read does.
+    connection.execute("BEGIN")
+    connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
