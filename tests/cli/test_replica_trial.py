@@ -25,17 +25,23 @@ pytestmark = pytest.mark.sqlite  # Litestream copies a file
 
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}
 THREADS = 4
+CLOSED_AFTER = 20
+"""A session is closed once so many came after it: new rows alone may be whole where changes are missing."""
 LOST_SECONDS = 1.0
 
 
 @dataclass
 class Trial:
-    """A folder with a server under load; `given` has each session's address and the moment of its answer, by its id."""
+    """A folder with a server under load.
+
+    `given` has each session's address and the moment of its answer, by its id; `closed` that at which it was closed.
+    """
 
     folder: Path
     dice: random.Random
     key: str = ""
     given: dict[str, tuple[str, float]] = field(default_factory=dict)
+    closed: dict[str, float] = field(default_factory=dict)
     lags: list[float] = field(default_factory=list)
 
     def turn(self, number: int) -> None:
@@ -64,15 +70,23 @@ class Trial:
         self.compare(number, replication, killed_at, LOST_SECONDS + pace[0])
 
     def sell(self, server: Server) -> None:
-        """Make sessions until the server is gone."""
-        with suppress(httpx.HTTPError), httpx.Client(trust_env=False, timeout=60) as client:
+        """Make sessions, and close each a while later, until the server is gone."""
+        ids = list[str]()
+        headers = {"Authorization": f"Bearer {self.key}"}
+        with (
+            suppress(httpx.HTTPError),
+            httpx.Client(base_url=f"{server.url}/api/v1", headers=headers, trust_env=False, timeout=60) as client,
+        ):
             while True:
-                answer = client.post(
-                    f"{server.url}/api/v1/checkout_sessions", json=NEW, headers={"Authorization": f"Bearer {self.key}"}
-                )
+                answer = client.post("/checkout_sessions", json=NEW)
                 assert answer.status_code == 201, answer.text
                 session = answer.json()
                 self.given[session["id"]] = session["address"], time.monotonic()
+                ids.append(session["id"])
+                if len(ids) > CLOSED_AFTER:
+                    closed = ids.pop(0)
+                    assert client.post(f"/checkout_sessions/{closed}/expire").status_code == 200
+                    self.closed[closed] = time.monotonic()
 
     def compare(self, number: int, replication: Replication, killed_at: float, seconds: float) -> None:
         """Restore in a new folder, and serve there: what is old enough is there, and no address comes again."""
@@ -82,6 +96,7 @@ class Trial:
         assert done.returncode == 0, done.stderr
         kept = sessions(there)
         missing = [at for session_id, (_, at) in self.given.items() if session_id not in kept]
+        missing += [at for session_id, at in self.closed.items() if kept.get(session_id) != "expired"]
         self.lags.append(max([0.0, *(killed_at - at for at in missing)]))
         assert self.lags[-1] < seconds, (
             f"turn {number} lost what was acknowledged {self.lags[-1]:.2f} s before:\n{replication.log[-4000:]}"
@@ -95,11 +110,11 @@ class Trial:
             assert not more & addresses
 
 
-def sessions(folder: Path) -> set[str]:
-    """Return the ids of all sessions of a folder's database, which is whole."""
+def sessions(folder: Path) -> dict[str, str]:
+    """Return the statuses of all sessions of a folder's database, which is whole, by their ids."""
     with closing(sqlite3.connect(folder / "checkout-data" / "checkout.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return {row[0] for row in connection.execute("SELECT id FROM checkout_sessions")}
+        return dict(connection.execute("SELECT id, status FROM checkout_sessions").fetchall())
 
 
 @contextmanager
