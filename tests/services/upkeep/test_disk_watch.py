@@ -58,7 +58,7 @@ def clock() -> Clock:
 async def db(tmp_path: Path, clock: Clock) -> AsyncIterator[Database]:
     path = tmp_path / "checkout.db"
     migrate(path)
-    async with await Database.open(path, clock) as opened:
+    async with await Database.open(path, clock, serves=True) as opened:
         yield opened
 
 
