@@ -94,7 +94,7 @@ class Database:
         """Open a file or a server's database, which must be migrated (see `store.migrate`).
 
         The clock is read on the event loop and on threads. While any process `serves` a server's database, its tables
-        aren't changed; on a file, `store.data_folder.lock` sees to that, and to it that only one does.
+        aren't changed. Only one process serves a file, as `store.data_folder.lock` sees to, and makes its checkpoints.
 
         Raises:
             DatabaseFailed: The storage refuses.

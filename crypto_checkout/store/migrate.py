@@ -19,6 +19,7 @@ from crypto_checkout.store.faults import advice
 from crypto_checkout.store.migrations import STEPS, Migration, migrations, statements
 from crypto_checkout.store.place import DatabaseServer
 from crypto_checkout.store.secret_key import open_cipher
+from crypto_checkout.store.sqlite import checkpoints
 
 __all__ = [
     "STEPS",
@@ -166,7 +167,7 @@ def _bring_up_to_date(path: Path) -> list[Migration]:
         missing = _missing(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # Litestream may run: see `store.sqlite.checkpoints`
+        checkpoints.make_none(connection)  # Litestream may run
         # What a step replaces must not stay in free pages, nor in the write-ahead log.
         connection.execute("PRAGMA secure_delete = ON")
         cipher = open_cipher(path.parent)

@@ -1,6 +1,6 @@
 """A server and its Litestream, killed at any moment under load: what the replica has, and which addresses come next.
 
-Before, Litestream alone is killed and started again.
+Before that, Litestream alone is killed and started again.
 """
 
 import os

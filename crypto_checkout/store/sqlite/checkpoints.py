@@ -35,6 +35,12 @@ def _folders(path: Path) -> tuple[Path, Path]:
     return link.with_name(f".{link.name}-litestream"), file.with_name(f".{file.name}-litestream")
 
 
+def make_none(connection: sqlite3.Connection) -> None:
+    """Have a connection make no checkpoints, and cut the log off where one of its commits starts it over."""
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("PRAGMA journal_size_limit = 0")
+
+
 class Checkpoints:
     """The checkpoints of the connection that writes, on whichever thread it is used."""
 
@@ -50,19 +56,21 @@ class Checkpoints:
         are_made = self._serves and not any(map(os.path.isdir, self._folders))
         if are_made == self._are_made:
             return
-        # A log that starts over keeps its length up to this: that is faster. Where Litestream is or was, it is cut off.
-        kept_bytes = _MOST_BYTES if are_made and self._are_made is None else 0
         with suppress(sqlite3.Error):  # of a connection that can't commit either, which says why
-            connection.execute(f"PRAGMA journal_size_limit = {kept_bytes}")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN if are_made else 0}")
+            make_none(connection)
+            if are_made:
+                connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BETWEEN}")
+            if are_made and self._are_made is None:
+                # Faster; where Litestream was, the log is still cut off: it may come back, with the replica it had.
+                connection.execute(f"PRAGMA journal_size_limit = {_MOST_BYTES}")
             self._are_made = are_made
 
     def bound(self, connection: sqlite3.Connection) -> None:
-        """Empty a log that Litestream leaves to grow, after a commit. Its callers wait meanwhile."""
+        """Empty a log that Litestream leaves to grow, after a commit, whose callers wait until that is done."""
         if self._are_made or not self._serves:
             return
         with suppress(OSError, sqlite3.Error):  # the commit stands, whatever happens here
-            length = os.stat(self._log).st_size  # noqa: PTH116 - as above
+            length = os.stat(self._log).st_size  # noqa: PTH116 - at each commit: half the time
             if length < self._most_bytes:
                 return
             (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -84,8 +92,8 @@ def long_read(path: Path) -> Iterator[sqlite3.Connection]:
         _open_snapshot(connection)
         before = _version(guard)
         yield connection
-        # The guard's snapshot keeps the log from starting over, as long as some of that isn't written back when it is
-        # opened. What was committed since the first one isn't.
+        # A snapshot keeps the log from starting over if some of it isn't written back yet when the snapshot is opened.
+        # What was committed since the first snapshot can't be, until that ends.
         _open_snapshot(guard)
         has_grown = _version(guard) != before
         connection.execute("ROLLBACK")

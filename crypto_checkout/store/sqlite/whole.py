@@ -9,7 +9,7 @@ from typing import Any
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store.faults import advice
 from crypto_checkout.store.migrations.catalog import CatalogTable
-from crypto_checkout.store.sqlite.checkpoints import is_left_to_litestream
+from crypto_checkout.store.sqlite import checkpoints
 
 _BUSY_TIMEOUT_SECONDS = 5
 _PAGES_BETWEEN_CHECKPOINTS = 20_000
@@ -35,8 +35,8 @@ class WholeFile:
                 sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_SECONDS, check_same_thread=False)
             ) as connection:
                 connection.execute(_CACHE)
-                if is_left_to_litestream(path):
-                    connection.execute("PRAGMA wal_autocheckpoint = 0")
+                if checkpoints.is_left_to_litestream(path):
+                    checkpoints.make_none(connection)
                 yield cls(path, connection)
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
