@@ -124,18 +124,18 @@ async def test_a_page_needs_nothing_from_elsewhere(app: App, path: str) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("path", PAGES)
-async def test_every_link_inside_leads_somewhere(app: App, path: str) -> None:
-    elements = Elements(await page(app, path))
-    targets = {str(attributes.get("href", "")) for tag, attributes in elements.found if tag == "a"}
-    found_pages = {path: elements.ids}
-    for target in sorted(each for each in targets if each.startswith(("/", "#"))):
-        where, _, place = target.partition("#")
-        if (where := where or path) not in found_pages:
-            answer = await app.api.get(f"http://shop.example{where}")
-            assert answer.status_code == 200, target
-            found_pages[where] = Elements(answer.text).ids
-        assert not place or place in found_pages[where], target
+async def test_every_link_inside_leads_somewhere(app: App) -> None:
+    # All pages in one test: each links to nearly all others, and a new application renders them anew.
+    pages = {path: Elements(await page(app, path)) for path in PAGES}
+    for path in PAGES:
+        targets = {str(attributes.get("href", "")) for tag, attributes in pages[path].found if tag == "a"}
+        for target in sorted(each for each in targets if each.startswith(("/", "#"))):
+            where, _, place = target.partition("#")
+            if (where := where or path) not in pages:
+                answer = await app.api.get(f"http://shop.example{where}")
+                assert answer.status_code == 200, f"{path} leads to {target}"
+                pages[where] = Elements(answer.text)
+            assert not place or place in pages[where].ids, f"{path} leads to {target}"
 
 
 async def test_there_is_no_guide_of_another_name(app: App) -> None:
