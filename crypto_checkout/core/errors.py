@@ -281,7 +281,7 @@ class MailRefused(MessageNotSent):
 
 
 class DatabaseFailed(RecoverableError):
-    """The database wrote nothing: its disk is full, say, or another process holds the lock."""
+    """The database wrote nothing, unless OutcomeUnknown: its disk is full, say, or another process holds the lock."""
 
 
 class DatabaseDamaged(DatabaseFailed):

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,14 +10,12 @@ from crypto_checkout.http.headers import header
 
 Header = tuple[bytes, bytes]
 
-_SHORT = 4096
-
 
 def answer(
     request: Request, body: bytes, headers: Sequence[Header], *, media_type: bytes = b"application/json"
 ) -> Response:
     """Return content with its tag, or an empty 304 if the client sent that tag; `headers` are named in lower case."""
-    found = _kept_tag(body) if len(body) <= _SHORT else tag(body)
+    found = tag(body)
     tagged = [*headers, (b"etag", found.encode())]
     known = header(request.scope, b"if-none-match")
     if known and matches(found, known):
@@ -39,10 +36,6 @@ class WholeResponse(Response):
 def tag(body: bytes) -> str:
     """Return the strong ETag of content."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
-# The bodies of kept answers are the same objects, whose hashes Python keeps.
-_kept_tag = lru_cache(maxsize=2048)(tag)
 
 
 def matches(tag: str, if_none_match: str) -> bool:

@@ -25,6 +25,7 @@ from typing import Any, Protocol, Self, TypeVar
 from crypto_checkout.core.errors import DatabaseFailed, LeaderChanged
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.encryption import Cipher
+from crypto_checkout.log import get_logger
 from crypto_checkout.store.faults import Faults
 from crypto_checkout.store.group_commit import Group, QueuedUnit
 from crypto_checkout.store.place import DatabaseServer, path_of
@@ -34,6 +35,8 @@ from crypto_checkout.store.sqlite.engine import SqliteEngine
 from crypto_checkout.store.units import Parameters, ReadUnit, Row, Value, WriteUnit, batched, placeholders
 
 __all__ = ["Database", "Parameters", "ReadUnit", "Row", "Value", "WriteUnit", "batched", "placeholders"]
+
+log = get_logger("database")
 
 T = TypeVar("T")
 
@@ -132,11 +135,12 @@ class Database:
     async def write(self, work: Callable[[WriteUnit], T], *, quick: bool = False) -> T:
         """Run a unit in a transaction and return its result once it is durable.
 
-        Queued units share one transaction, each in its own savepoint, and one fsync. An exception of the unit is
-        raised here, and its changes are undone. If the caller is cancelled, the unit is either complete or not run.
-        A quick one may run twice: then nothing stays of the first time.
+        Queued units share one transaction and one fsync. An exception of the unit is raised here, and its changes alone
+        are undone. If the caller is cancelled, the unit is either complete or not run. A quick one may run twice: then
+        nothing stays of the first time.
 
         Raises:
+            OutcomeUnknown: It isn't known whether the unit was stored: the database server was lost meanwhile.
             DatabaseFailed: The storage failed (the disk is full, a page is damaged, another process held the lock for
                 too long), and the unit's changes are undone.
             LeaderChanged: The task leads (`store.group_commit.TERM`), and its term is over; nothing was written.
@@ -225,8 +229,6 @@ class Database:
             group = Group([unit for unit in units if not unit.future.done()], self._clock, is_quick)
             group.before_commit = self._before_commit
             group.joining = partial(self._another, group)
-            if is_quick and group.units:
-                self._queue.extendleft(reversed(self._engine.begin(group)))
             await self._run_group(group)
 
     def _another(self, group: Group) -> QueuedUnit[Any] | None:
@@ -249,16 +251,30 @@ class Database:
                 await asyncio.sleep(0)
 
     async def _run_group(self, group: Group) -> None:
-        """Finish a group where it commits, and resume its callers.
-
-        When the event loop ends, it cancels every task including this one, while the thread goes on and may commit.
-        Callers still need the outcome, so the task returns to the thread until it is known.
-        """
-        while group.units and group.outcomes is None:
-            with suppress(asyncio.CancelledError):
-                await self._engine.finish(group)
+        """Run a group, and resume its callers, whatever happens: they would wait for ever."""
+        try:
+            if group.is_quick and group.units:
+                self._queue.extendleft(reversed(self._engine.begin(group)))
+            await self._finish(group)
+        except Exception as error:  # a loop's boundary
+            log.exception("a commit went wrong", error=str(error))
+            if group.outcomes is None:
+                group.fail(error)
         group.end_joining()
         group.answer()
+
+    async def _finish(self, group: Group) -> None:
+        """Finish a group where it commits.
+
+        When the event loop ends, it cancels every task including this one, while the thread goes on and may commit.
+        Callers still need the outcome, and the next group the connection, so the task returns to the thread until that
+        is done; to finish twice changes nothing.
+        """
+        is_over = not group.units
+        while not is_over:
+            with suppress(asyncio.CancelledError):
+                await self._engine.finish(group)
+                is_over = True
 
     async def _close(self) -> None:
         try:

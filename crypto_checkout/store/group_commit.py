@@ -151,7 +151,7 @@ class Group:
                 self.units, left = self.units[: len(outcomes)], self.units[len(outcomes) :]
                 self._uncommitted = outcomes
         except BaseException:  # noqa: BLE001  # raised again by the unit that it belongs to  # a loop's boundary
-            _roll_back(connection)
+            roll_back(connection)
             self._failed_together = True
         return left
 
@@ -178,7 +178,7 @@ class Group:
                 store()
             commit(connection, outcomes)
         finally:
-            _roll_back(connection)
+            roll_back(connection)
         return outcomes
 
     def _run(self, connection: EngineConnection) -> list[Outcome[Any]]:
@@ -253,7 +253,8 @@ def _refused() -> Outcome[Any]:
     return Outcome(error=LeaderChanged("the database took nothing of it: another process leads now"))
 
 
-def _roll_back(connection: EngineConnection) -> None:
+def roll_back(connection: EngineConnection) -> None:
+    """End a transaction that goes on; nothing of it stays."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 

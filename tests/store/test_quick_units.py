@@ -5,10 +5,11 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,10 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.errors import DatabaseFailed, ResourceNotFound
 from crypto_checkout.store import group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.group_commit import Group, QueuedUnit
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.sqlite.checkpoints import Checkpoints
+from crypto_checkout.store.sqlite.engine import SqliteEngine
 from tests.store.test_database import (
     Gate,
     count,
@@ -449,3 +453,55 @@ async def test_the_version_changes_with_every_commit_and_not_without_one(db: Dat
         tool.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     await db.write(take_index)
     assert await has_changed()
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_whatever_goes_wrong_beside_a_commit_callers_are_told_and_the_next_ones_stored(
+    db: Database, path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    prepare, failures = Checkpoints.prepare, [MemoryError("no room")]
+
+    def fail_once(self: Checkpoints, connection: sqlite3.Connection) -> None:
+        if failures:
+            raise failures.pop()
+        prepare(self, connection)
+
+    monkeypatch.setattr(Checkpoints, "prepare", fail_once)
+    first = [db.write(insert_event("lost"), quick=quick) for _ in range(2)]
+    errors = await asyncio.wait_for(asyncio.gather(*first, return_exceptions=True), WAIT_SECONDS)
+    assert [type(error) for error in errors] == [DatabaseFailed, DatabaseFailed]
+    with other_process(path) as other:  # it isn't locked out
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    await asyncio.wait_for(db.write(insert_event("stored"), quick=quick), WAIT_SECONDS)
+    assert await db.read(count) == 1
+
+
+async def test_the_next_group_waits_for_the_thread_although_the_loop_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on, seen = threading.Event(), threading.Event(), list[bool]()
+
+    def bound(_: Checkpoints, __: sqlite3.Connection) -> None:
+        begun.set()
+        goes_on.wait(WAIT_SECONDS)
+
+    begin = SqliteEngine.begin
+
+    def look(self: SqliteEngine, group: Group) -> Sequence[QueuedUnit[Any]]:
+        seen.append(begun.is_set() and not goes_on.is_set())
+        return begin(self, group)
+
+    monkeypatch.setattr(Checkpoints, "bound", bound)
+    monkeypatch.setattr(SqliteEngine, "begin", look)
+    async with await Database.open(path, lambda: datetime.now(UTC)) as db:
+        first = asyncio.create_task(db.write(insert_event("first"), quick=True))
+        await asyncio.to_thread(begun.wait, WAIT_SECONDS)
+        second = asyncio.create_task(db.write(insert_event("second"), quick=True))
+        await asyncio.sleep(0)
+        assert db._drain is not None
+        db._drain.cancel()  # as the end of the event loop does
+        await asyncio.sleep(0.05)
+        goes_on.set()
+        await asyncio.gather(first, second)
+    assert seen == [False, False]

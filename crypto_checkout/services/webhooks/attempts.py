@@ -54,7 +54,7 @@ class AttemptRecorder:
     def record(self, unit: WriteUnit, ended: Iterable[EndedAttempt]) -> bool:
         """Store attempts, and the new status of each delivery that wasn't deleted or replayed meanwhile.
 
-        Return whether all of them have succeeded so: none has another attempt to come.
+        Return whether all of them succeeded.
         """
         statuses = [(each, self._record(unit, each)) for each in ended]
         unit.after_commit(_count, [(each, status) for each, status in statuses if status is not None])

@@ -41,8 +41,6 @@ _AHEAD = 16
 _AHEAD_SECONDS = 0.2
 """How long they hold at most. A change by this process ends that time, one by a command beside it may not."""
 
-_NOT_RECORDED = "an attempt could not be recorded"
-
 _LATELY = timedelta(hours=1)
 """How long ago an endpoint may have accepted a delivery for its pace to grow fast after a restart."""
 
@@ -230,7 +228,7 @@ class Dispatcher:
             headers = self._signer_of(delivery).headers(delivery.event_id, body, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
         except Exception as error:  # a loop's boundary: one failure must not end the others; the delivery stays due
-            log.exception(_NOT_RECORDED, delivery=delivery.seq, error=str(error))
+            log.exception("a delivery could not be sent", delivery=delivery.seq, error=str(error))
             self._put_off(delivery)
             return
         if not outcome.is_success and outcome.status_code is None and descriptors.are_scarce():
@@ -271,10 +269,10 @@ class Dispatcher:
     async def _record(self, ended: Sequence[EndedAttempt]) -> None:
         """Record attempts in one unit; if it fails by a fault of ours, each alone."""
         try:
-            are_done = await self._write(ended)
+            have_succeeded = await self._write(ended)
         except Exception as error:  # a loop's boundary: one failure must not end the others
             if len(ended) == 1:
-                log.exception(_NOT_RECORDED, delivery=ended[0].delivery.seq, error=str(error))
+                log.exception("an attempt could not be recorded", delivery=ended[0].delivery.seq, error=str(error))
                 self._put_off(ended[0].delivery)
                 return
             for each in ended:
@@ -282,7 +280,7 @@ class Dispatcher:
             return
         for each in ended:
             del self._in_flight[each.delivery.seq]
-        if are_done:
+        if have_succeeded:
             self._go_on()
         else:
             self._woken.set()  # a turn tells when the next attempts are due
@@ -290,7 +288,7 @@ class Dispatcher:
     async def _write(self, ended: Sequence[EndedAttempt]) -> bool:
         """Write attempts, and retry while the database fails: an unrecorded attempt would be sent again.
 
-        Return whether none of the deliveries has another attempt to come.
+        Return whether all of them succeeded.
         """
         is_quick = len(ended) <= _FEW and all(each.outcome.is_success for each in ended)  # a failure may abandon many
         while True:

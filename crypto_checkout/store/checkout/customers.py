@@ -24,13 +24,15 @@ _CUSTOMERS = Table(
         "search_text": lambda customer: search_text(customer.email, customer.name, customer.metadata),
     },
 )
-_INSERT = f"{_CUSTOMERS.insert} ON CONFLICT (livemode, email_key) DO NOTHING"
 _UPDATE = _CUSTOMERS.update_all_but("livemode", "created_at")
 
 
 def insert(unit: WriteUnit, customer: Customer) -> bool:
     """Store a new customer; return False, having stored nothing, if the email is taken."""
-    return unit.run(_INSERT, _CUSTOMERS.values(customer)) > 0
+    if by_email(unit, customer.livemode, customer.email) is not None:
+        return False
+    unit.run(_CUSTOMERS.insert, _CUSTOMERS.values(customer))
+    return True
 
 
 def update(unit: WriteUnit, customer: Customer) -> bool:

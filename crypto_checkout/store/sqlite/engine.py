@@ -13,7 +13,14 @@ import aiosqlite
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
-from crypto_checkout.store.group_commit import BUSY_TIMEOUT_MS, Group, QueuedUnit, StepLimit, belongs_on_a_thread
+from crypto_checkout.store.group_commit import (
+    BUSY_TIMEOUT_MS,
+    Group,
+    QueuedUnit,
+    StepLimit,
+    belongs_on_a_thread,
+    roll_back,
+)
 from crypto_checkout.store.sqlite.checkpoints import Checkpoints
 from crypto_checkout.store.units import Lookups, ReadUnit, WriteUnit, call
 
@@ -44,8 +51,8 @@ class _Reader:
 class _QuickReader:
     """The read-only connection of the event loop.
 
-    The units of one turn of the loop share a snapshot, and so two statements. What a turn answers had arrived before it
-    began, so nobody who asks can know of a commit after that.
+    The units of one turn of the loop share a snapshot, with its BEGIN and ROLLBACK. What a turn answers had arrived
+    before it began, so nobody who asks can know of a commit after that.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -126,10 +133,7 @@ class SqliteEngine:
 
     async def finish(self, group: Group) -> None:
         """Finish a group on the writer's thread."""
-        try:
-            await _on_thread(self._writer, _finish, group, self._checkpoints)
-        except ValueError as error:  # aiosqlite raises it for a closed connection
-            group.fail(error)
+        await _on_thread(self._writer, _finish, group, self._checkpoints)
 
     async def read(self, work: Callable[[ReadUnit], T], clock: Clock, *, quick: bool) -> T:
         """Run a unit in one snapshot; SQLite refuses writes in it."""
@@ -161,15 +165,18 @@ class SqliteEngine:
 
 
 def _finish(connection: sqlite3.Connection, group: Group, checkpoints: Checkpoints) -> None:
-    checkpoints.prepare(connection)
-    if group.has_begun:
-        group.finish(connection)
-    else:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        try:
+    try:
+        checkpoints.prepare(connection)
+        if group.has_begun:
             group.finish(connection)
-        finally:
-            connection.execute("PRAGMA busy_timeout = 0")
+        else:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            try:
+                group.finish(connection)
+            finally:
+                connection.execute("PRAGMA busy_timeout = 0")
+    finally:
+        roll_back(connection)
     checkpoints.bound(connection)
 
 
