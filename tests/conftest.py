@@ -53,8 +53,10 @@ ON_BOTH_ENGINES = tuple(
 )
 """Where engines can differ: with `--engine both`, what has a database there runs once on each."""
 
-HEAVY_ON_BOTH = tuple(Path("tests", "http", "api", f"test_{each}.py") for each in ("schemathesis", "typescript_client"))
-"""Among these, those that take minutes and ask the API, not the engine: the second time, they are heavy."""
+HEAVY_ON_POSTGRESQL = tuple(
+    Path("tests", "http", "api", f"test_{each}.py") for each in ("schemathesis", "typescript_client")
+)
+"""Among these, long tests of the API rather than the engine: with `--engine both`, their second run is heavy."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,7 +89,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     for mark in marks(item):
         item.add_marker(mark)
     place = item.path.relative_to(item.config.rootpath)
-    if item.config.getoption("--engine") == "both" and item.getparent(ModuleOnPostgresql) and place in HEAVY_ON_BOTH:
+    if (
+        item.config.getoption("--engine") == "both"
+        and item.getparent(ModuleOnPostgresql)
+        and place in HEAVY_ON_POSTGRESQL
+    ):
         item.add_marker("heavy")
 
 

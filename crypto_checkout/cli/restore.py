@@ -121,7 +121,7 @@ def _named(config: "Config", name: str) -> Path:
         there = f"neither a file {file.absolute()} nor a backup of that name in {config.backup_folder.absolute()}"
         what = "no checked backup" if name == folder.LATEST else there
         where = f" in {config.backup_folder.absolute()}" if name == folder.LATEST else ""
-        fail(f"There is {what}{where}. These are there: {this_program()} backups")
+        fail(f"There is {what}{where}. To list the backups, run: {this_program()} backups")
     return found.path
 
 

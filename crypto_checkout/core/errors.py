@@ -281,7 +281,10 @@ class MailRefused(MessageNotSent):
 
 
 class DatabaseFailed(RecoverableError):
-    """The database wrote nothing, unless OutcomeUnknown: its disk is full, say, or another process holds the lock."""
+    """The database failed: its disk is full, say, or another process holds the lock.
+
+    It wrote nothing; only of OutcomeUnknown that can't be told.
+    """
 
 
 class DatabaseDamaged(DatabaseFailed):

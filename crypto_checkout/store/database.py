@@ -251,7 +251,7 @@ class Database:
                 await asyncio.sleep(0)
 
     async def _run_group(self, group: Group) -> None:
-        """Run a group, and resume its callers, whatever happens: they would wait for ever."""
+        """Run a group, and resume its callers whatever happens: otherwise they would wait for ever."""
         try:
             if group.is_quick and group.units:
                 self._queue.extendleft(reversed(self._engine.begin(group)))

@@ -254,7 +254,7 @@ def _refused() -> Outcome[Any]:
 
 
 def roll_back(connection: EngineConnection) -> None:
-    """End a transaction that goes on; nothing of it stays."""
+    """Undo the open transaction, if there is one."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[3]
 MACHINES = ("primary", "standby")
 NEW = {"amount": {"value": "10.00", "currency": "USD"}}
 SHOP_KEY = re.compile(r"ck_test_\w{32}")
+VARIABLES = "RPC_KEY=secret\n"
 CONFIGURATION = '[server]\nport = 0\n[prices]\nfixed = {"ETH/USD" = "3000"}\n'
 
 SUDO = """#!/bin/sh
@@ -95,6 +96,8 @@ class Machines:
                 (folder / name / place).mkdir(parents=True)
             self.write(name, "etc/systemd/system/crypto-checkout.service", SERVER_UNIT)
         self.write("primary", "var/lib/crypto-checkout/checkout.toml", CONFIGURATION)
+        self.write("primary", "var/lib/crypto-checkout/environment", VARIABLES)
+        self.write("primary", "usr/local/bin/crypto-checkout", NOTHING)
         (folder / "standby/var/lib/crypto-checkout/checkout-data").mkdir(mode=0o700)  # as `install` does
 
     def write(self, machine: str, path: str, text: str) -> None:
@@ -129,7 +132,7 @@ class Machines:
         """Put the paths of a text into the folder of a machine; the replica's is on the standby, whoever names it."""
         of_replica = f"{self.folder}/standby/var/lib/checkout-replica"
         text = re.sub(r"(?<![\w.])/var/lib/checkout-replica", of_replica, text)
-        text = re.sub(r"(?<=standby\.example\.com:)/(?=var/)", f"{self.folder}/standby/", text)
+        text = re.sub(r"(?<=standby\.example\.com:)/(?=(var|usr)/)", f"{self.folder}/standby/", text)
         return re.sub(
             r"(?<![\w./-])/(?=(var|etc|opt|tmp|usr/local)/)(?!tmp/standby-)", f"{self.folder}/{machine}/", text
         )
@@ -214,10 +217,18 @@ def test_the_commands_of_the_guide_bring_the_shop_to_the_standby(machines: Machi
     wait_until(socket.exists, "start Litestream", output=lambda: machines.log("primary", "litestream"))
     assert "everything was in it" in " ".join(machines.run(doctor).split())
 
-    restore, look, tidy = commands(GUIDE, "Rehearse every month")
-    assert "is now restored from the replica" in machines.run(restore)
+    *before, restore, look, tidy = commands(GUIDE, "Rehearse every month")
+    for line in before:
+        machines.run(line)
+    said = machines.run(restore)
+    assert "is now restored from the replica" in said
+    assert "can't be read" not in said, "the key of its secrets is there"
     assert set(re.findall(r"cs_\w+", machines.run(look))) <= given.keys()
     machines.run(tidy)
+
+    standby = machines.folder / "standby"
+    assert (standby / "usr/local/bin/crypto-checkout").exists()
+    assert (standby / "var/lib/crypto-checkout/environment").read_text("utf-8") == VARIABLES
 
     *stops, restore, start, doctor = commands(GUIDE, "Fail over")
     for line in stops:
