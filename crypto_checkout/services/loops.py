@@ -4,14 +4,18 @@ One failed turn never ends a loop. Loops whose pauses grow with failures (`servi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Never
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Never, TypeVar
 
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.log import Logger
 
 Turn = Callable[[], Awaitable[float | None]]
 """One turn of a loop; it may return how many seconds to wait for the next one, instead of the usual time."""
+
+_LAST_SECONDS = 2.0
+
+_T = TypeVar("_T")
 
 
 async def every(seconds: float, turn: Turn, *, log: Logger, failure: str, woken: asyncio.Event | None = None) -> Never:
@@ -51,3 +55,18 @@ async def pause(seconds: float, woken: asyncio.Event) -> None:
             await woken.wait()
     except TimeoutError:
         pass
+
+
+async def not_cut_off(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await work that sends something and records that it did. A loop that is cancelled meanwhile ends after it.
+
+    Cut off between the two, it would send the same again. After two seconds it is cut off nevertheless.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=_LAST_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise

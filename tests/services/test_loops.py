@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+import pytest
 import structlog
 
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.loops import Turn, every, pause
+from crypto_checkout.services.loops import Turn, every, not_cut_off, pause
 from tests.support.waiting import WAIT_SECONDS
 
 LONG = 3600.0
@@ -92,3 +93,31 @@ async def test_a_loop_ends_even_where_its_turn_swallows_the_cancellation() -> No
     ended, _ = await asyncio.wait([task], timeout=WAIT_SECONDS)
     task.cancel()
     assert ended == {task}
+
+
+@pytest.mark.parametrize("takes_too_long", [False, True])
+async def test_what_must_not_be_cut_off_ends_first_unless_it_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch, *, takes_too_long: bool
+) -> None:
+    monkeypatch.setattr("crypto_checkout.services.loops._LAST_SECONDS", 0.05 if takes_too_long else WAIT_SECONDS)
+    began, go_on, ends = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def work() -> None:
+        try:
+            began.set()
+            await go_on.wait()
+            ends.append("done")
+        except asyncio.CancelledError:
+            ends.append("cut off")
+            raise
+
+    task = asyncio.create_task(not_cut_off(work()))
+    await began.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not ends
+    if not takes_too_long:
+        go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ends == ["cut off" if takes_too_long else "done"]

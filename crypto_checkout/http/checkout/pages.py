@@ -39,6 +39,7 @@ from crypto_checkout.http.entry import kept_answers
 from crypto_checkout.http.entry.kept_answers import Count
 from crypto_checkout.http.poll_pace import PollPace
 from crypto_checkout.http.rate_limit import LinkLimit
+from crypto_checkout.services.checkout.rendered import RenderedSession
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.receipts.payer import PayerReceipts
 from crypto_checkout.services.refunds.claims import Claims
@@ -360,15 +361,16 @@ def _query(request: Request) -> dict[str, str]:
 
 
 def _json(current: PayerView) -> bytes:
-    return _kept_json(current) if current.rendered.is_small else _written(current)
+    write = _kept_json if current.rendered.is_small else _written
+    return write(current.rendered, len(current.receipts.unmatched), current.taken_back, current.chain_visible)
 
 
-def _written(current: PayerView) -> bytes:
+def _written(rendered: RenderedSession, unmatched: int, taken_back: bool, chain_visible: bool) -> bytes:
     body = {
-        **public_part(current.session),
-        "takenBack": current.taken_back,
-        "unmatched": len(current.receipts.unmatched),
-        "chainVisible": current.chain_visible,
+        **public_part(rendered.resource),
+        "takenBack": taken_back,
+        "unmatched": unmatched,
+        "chainVisible": chain_visible,
     }
     return json_bytes(body)
 

@@ -18,7 +18,7 @@ from crypto_checkout.core.shop import Shop
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.alerts.channels import Channel
 from crypto_checkout.services.alerts.issues import IssueList, Issues
-from crypto_checkout.services.loops import every
+from crypto_checkout.services.loops import every, not_cut_off
 from crypto_checkout.store.alerts import alerts as store
 from crypto_checkout.store.database import Database, ReadUnit
 
@@ -96,8 +96,7 @@ class Notifier:
             channels=[*self._states],
             now=self._clock(),
         )
-        used = await asyncio.gather(*(self._send(channel) for channel in self._channels))
-        await self._save([name for name in used if name is not None])
+        await not_cut_off(self._notify())
 
     async def _load(self) -> Mapping[str, Alert]:
         """Read the alerts that were sent before the loop began."""
@@ -119,6 +118,11 @@ class Notifier:
             if not isinstance(error, DatabaseFailed):  # the database logs its failures itself
                 log.warning("what needs a person can't be read", error=str(error))
             return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - SERVER_KINDS)
+
+    async def _notify(self) -> None:
+        """Send what is due, and store what was sent."""
+        used = await asyncio.gather(*(self._send(channel) for channel in self._channels))
+        await self._save([name for name in used if name is not None])
 
     async def _send(self, channel: Channel) -> str | None:
         """Send the alerts that are due on a channel; return its name if a message was sent."""

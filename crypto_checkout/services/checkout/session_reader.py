@@ -72,14 +72,24 @@ class SessionReader:
 
     async def payments(
         self, session_id: str, livemode: bool, window: paging.Window
+    ) -> paging.ListPage[PaymentResource]:
+        """Return a page of a session's payments, last recorded first. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> paging.ListPage[PaymentResource]:
+            session = find(unit, session_id, livemode)
+            return _payments(unit, session, cursors.tip(unit, session.asset.chain_id), window)
+
+        return await self._db.read(read, quick=True)
+
+    async def with_payments(
+        self, session_id: str, livemode: bool, window: paging.Window
     ) -> tuple[SessionResource, paging.ListPage[PaymentResource]]:
-        """Return a session of one mode, and a page of its payments, last recorded first. Raises ResourceNotFound."""
+        """Return a session, and a page of its payments as `payments` does. Raises ResourceNotFound."""
 
         def read(unit: ReadUnit) -> tuple[SessionResource, paging.ListPage[PaymentResource]]:
             session = find(unit, session_id, livemode)
             tip = cursors.tip(unit, session.asset.chain_id)
-            page = payments.listed(unit, session, window).map(lambda each: render.payment(session, each, tip))
-            return self._as_of(unit, session, tip).resource, page
+            return self._as_of(unit, session, tip).resource, _payments(unit, session, tip, window)
 
         return await self._db.read(read, quick=True)
 
@@ -142,6 +152,12 @@ class SessionReader:
 
     def _as_of(self, unit: ReadUnit, session: Session, tip: Tip | None) -> RenderedSession:
         return self._renderer.render(session, payments.shown(unit, session, tip), tip)
+
+
+def _payments(
+    unit: ReadUnit, session: Session, tip: Tip | None, window: paging.Window
+) -> paging.ListPage[PaymentResource]:
+    return payments.listed(unit, session, window).map(lambda each: render.payment(session, each, tip))
 
 
 def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:

@@ -16,7 +16,7 @@ from crypto_checkout.core.receipts.mail import Mail, MailKind, MailStatus, MailT
 from crypto_checkout.core.receipts.receipt import is_valid
 from crypto_checkout.log import get_logger
 from crypto_checkout.mail import Letter, MailServer
-from crypto_checkout.services.loops import every
+from crypto_checkout.services.loops import every, not_cut_off
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.receipts import mails as store
@@ -69,7 +69,7 @@ class MailSender:
         now = self._clock()
         due = await self._db.read(lambda unit: store.due(unit, now, _MOST_AT_ONCE))
         for mail in due:
-            if not await self._send(mail):
+            if not await not_cut_off(self._send(mail)):
                 return None
         return 0.0 if len(due) == _MOST_AT_ONCE else None
 

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
@@ -40,6 +41,9 @@ _AHEAD = 16
 
 _AHEAD_SECONDS = 0.2
 """How long they hold at most. A change by this process ends that time, one by a command beside it may not."""
+
+_LAST_SECONDS = 1.0
+"""How long attempts that have begun may take to end, and to be recorded, when the loop ends."""
 
 _LATELY = timedelta(hours=1)
 """How long ago an endpoint may have accepted a delivery for its pace to grow fast after a restart."""
@@ -120,24 +124,30 @@ class Dispatcher:
         self._put_off_until: dict[int, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
-        """Deliver until cancelled. Attempts in flight are cancelled too, and are due again when it runs again."""
+        """Deliver until cancelled. Attempts that don't end soon are cancelled too, and are due again."""
         try:
             failure = "deliveries could not be read"
             await every(_POLL_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
         finally:
-            self._ahead, self._has_more = [], False
-            tasks = [each.task for each in self._in_flight.values()]
-            if self._recording is not None:
-                tasks.append(self._recording)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for timer in self._put_off_until.values():
-                timer.cancel()
-            if self._going_on is not None:
-                self._going_on.cancel()
-                self._going_on = None
-            self._in_flight, self._ended, self._recording, self._put_off_until = {}, [], None, {}
+            await self._end()
+
+    async def _end(self) -> None:
+        """Start nothing more, and let attempts that have begun end and be recorded, for a moment only."""
+        self._ahead, self._has_more = [], False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await asyncio.gather(*(each.task for each in self._in_flight.values()), return_exceptions=True)
+                if self._recording is not None:
+                    await asyncio.gather(self._recording, return_exceptions=True)
+        if self._recording is not None:
+            self._recording.cancel()
+            await asyncio.gather(self._recording, return_exceptions=True)
+        for timer in self._put_off_until.values():
+            timer.cancel()
+        if self._going_on is not None:
+            self._going_on.cancel()
+            self._going_on = None
+        self._in_flight, self._ended, self._recording, self._put_off_until = {}, [], None, {}
 
     async def turn(self) -> float:
         """Start the deliveries that are due and fit; return the seconds until the next turn."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -159,6 +160,29 @@ async def test_an_attempt_that_can_not_be_recorded_keeps_no_other_from_it(db: Da
 
             await until(is_done, "record the others")
     assert [each for each in sender.sent if each != "evt_1"] == await recorded(db)
+
+
+async def test_what_was_accepted_before_the_end_is_recorded_and_not_sent_again(db: Database) -> None:
+    """Beside an endpoint that is about to answer, too."""
+    sender = Endpoints()
+    dispatcher = make_dispatcher(db, sender)
+    is_held, go_on = threading.Event(), threading.Event()
+
+    def hold(_: WriteUnit) -> None:
+        is_held.set()
+        assert go_on.wait(10)
+
+    holding = asyncio.create_task(db.write(hold))
+    await until(is_held.is_set, "hold the writer")
+    async with running(dispatcher):
+        await until(lambda: len(sender.sent) > 2, "send some")
+        sender.answer.clear()
+        await until(lambda: len(sender.sent) == CONCURRENCY, "send another")
+        for at_the_end in (sender.answer, go_on):
+            asyncio.get_running_loop().call_later(0.1, at_the_end.set)
+    await holding
+    assert len(sender.sent) == CONCURRENCY
+    assert await recorded(db) == sender.sent
 
 
 async def test_what_was_under_way_when_it_ended_is_sent_when_it_runs_again(db: Database) -> None:

@@ -77,7 +77,7 @@ async def list_payments(call: Call) -> Resource:
     session_id = call.path["id"]
     name = f"payments of {session_id}"
     window = cursors.window(name, call.livemode, query.limit, query.starting_after, query.ending_before)
-    _, page = await call.services.session_reader.payments(session_id, call.livemode, window)
+    page = await call.services.session_reader.payments(session_id, call.livemode, window)
     return cursors.list_answer(name, call.livemode, page, window)
 
 

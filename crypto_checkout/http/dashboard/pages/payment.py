@@ -56,7 +56,7 @@ async def transfers(request: DashboardRequest) -> Response:
     """List all payments to a session's address."""
     window = request.window()
     reader = request.services.checkout.session_reader
-    session, page = await reader.payments(request.path_params["id"], request.livemode, window)
+    session, page = await reader.with_payments(request.path_params["id"], request.livemode, window)
     return request.render(
         "payments/transfers.html",
         session=session,
