@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from crypto_checkout.http.headers import header
-
-Header = tuple[bytes, bytes]
+from crypto_checkout.http.headers import Header, header
 
 
 def answer(

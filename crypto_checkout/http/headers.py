@@ -1,8 +1,11 @@
-"""A request's headers, found without the objects that Starlette makes for them."""
+"""Headers as ASGI has them, and those of a request, found without the objects that Starlette makes for them."""
 
 from collections.abc import Mapping
 
 from starlette.types import Scope
+
+Header = tuple[bytes, bytes]
+"""A name in lower case, and its value."""
 
 _NAME = "fields"
 

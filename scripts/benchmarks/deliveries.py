@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,7 @@ from crypto_checkout.encryption import Cipher
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, endpoints, events
-from scripts.benchmarks._figures import print_machine
+from scripts.benchmarks._figures import cpu_seconds, print_machine
 from tests.support.server import FROM_NOTHING, Server, command
 
 SHORT_START_SECONDS, SLOW_START_SECONDS = 1.0, 7.0
@@ -129,12 +128,12 @@ def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
 def drain(server: Server, path: Path, url: str, backlog: int, start_seconds: float) -> None:
     """Wait for the whole backlog, and print its speed."""
     begun, started = (0, 0.0), time.monotonic()
-    used = used_cpu_seconds(server.process.pid)
+    used = cpu_seconds(server.process.pid)
     while (number := number_of(url)) < backlog:
         if not begun[0] and time.monotonic() >= started + start_seconds:
-            begun = number, used_cpu_seconds(server.process.pid)
+            begun = number, cpu_seconds(server.process.pid)
         time.sleep(0.1)
-    cpu_seconds = used_cpu_seconds(server.process.pid)
+    used_at_end = cpu_seconds(server.process.pid)
     times = sorted(at for _, at in received(url))
     assert len({event_id for event_id, _ in received(url)}) == backlog, "each event came"
     seconds = times[-1] - times[0]
@@ -142,9 +141,9 @@ def drain(server: Server, path: Path, url: str, backlog: int, start_seconds: flo
     full = [at for at in times if at >= times[0] + start_seconds]
     if len(full) > 1:
         print(f"At full speed: {len(full) / (full[-1] - full[0]):,.0f} per second ({len(full):,} deliveries)")
-    print(f"Processor time of the server: {1000 * (cpu_seconds - used) / backlog:.2f} ms for each")
+    print(f"Processor time of the server: {1000 * (used_at_end - used) / backlog:.2f} ms for each")
     if begun[0]:
-        print(f"At full speed: {1000 * (cpu_seconds - begun[1]) / (backlog - begun[0]):.2f} ms for each")
+        print(f"At full speed: {1000 * (used_at_end - begun[1]) / (backlog - begun[0]):.2f} ms for each")
     print(f"Memory of the server at most: {peak_mib(server.process.pid):.0f} MiB")
     asyncio.run(check(path, backlog))
 
@@ -189,12 +188,6 @@ def number_of(url: str) -> int:
     """Return the number of deliveries received so far."""
     number: int = httpx.get(f"{url}number", trust_env=False).json()
     return number
-
-
-def used_cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process, on all threads, in user and kernel mode."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def received(url: str) -> list[tuple[str, float]]:

@@ -253,6 +253,8 @@ class SandboxChain:
                 for each in (*come.get(address, ()), *left.get(address, ()))
                 if each.contract == token and each.block_number <= header.number
             )
+            if address in come or address in left
+            else 0  # as most have
             for address in addresses
         }
 

@@ -86,11 +86,12 @@ class Forecast:
         """The forecast as a sentence without its full stop."""
         if self.days_left == 0:
             return "The disk is full"
+        rate = f"At the present rate ({size(self.growth.total)} a day)"
         if self.days_left is None:
             if self.growth.total < 1:
-                return "The disk doesn't fill up: nothing on it grows at present"
-            return f"At the present growth ({size(self.growth.total)} a day) the disk lasts for more than ten years"
-        return f"At the present growth ({size(self.growth.total)} a day) the disk is full in {about(self.days_left)}"
+                return "The disk isn't filling up: nothing on it grows at present"
+            return f"{rate}, the disk will last for more than ten years"
+        return f"{rate}, the disk will be full in {about(self.days_left)}"
 
 
 def forecast(days: Sequence[DiskDay], now: datetime, free_bytes: int, copies: Copies) -> Forecast | None:

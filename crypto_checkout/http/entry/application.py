@@ -21,12 +21,11 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.http import errors
 from crypto_checkout.http.errors import PageNotFound
-from crypto_checkout.http.headers import fields
+from crypto_checkout.http.headers import Header, fields
 from crypto_checkout.log import get_logger
 
 from . import compression, whole_answers
 from .client_address import ClientAddresses
-from .compression import Header
 from .kept_answers import KeptAnswers
 from .routing import RouteTable
 from .whole_answers import WholeAnswers

@@ -9,14 +9,13 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crypto_checkout.http.headers import fields
+from crypto_checkout.http.headers import Header, fields
 
 # A response that fits into one packet arrives as fast without it.
 _LEAST_BYTES = 1400
 _LEVEL = 6
 # A weight of 0 refuses a coding (RFC 9110, section 12.5.3); Starlette's middleware checks the name alone.
 _REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
-Header = tuple[bytes, bytes]
 
 _ACCEPT_ENCODING = b"accept-encoding"
 _VARY: Header = (b"vary", b"Accept-Encoding")

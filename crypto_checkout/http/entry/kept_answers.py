@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
-from crypto_checkout.http.headers import fields
+from crypto_checkout.http.headers import Header, fields
 
-from .compression import Header
 from .whole_answers import Template, WholeAnswers
 
 _MOST_BYTES = 16 * 1024 * 1024

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from .compression import Header
+from crypto_checkout.http.headers import Header
 
 _NAME = "whole_answers"
 _DATE = b"date"  # uvicorn gives it, once a second

@@ -297,10 +297,11 @@ def of_networks(names: Mapping[int, str]) -> list[Check]:
 def of_stall(seconds: float) -> Check:
     """Check the longest time for which the server's event loop kept everything waiting in the last minute."""
     name = "event loop"
-    what = f"nobody waited longer than {seconds * 1000:,.0f} ms for the server's own computing in the last minute"
     if seconds < _LONG_STALL_SECONDS:
-        return ok(name, what)
-    what = f"everybody waited for {seconds:,.1f} s in the last minute: payers, the API and webhooks"
+        return ok(
+            name, f"the server's own work delayed nobody by more than {seconds * 1000:,.0f} ms in the last minute"
+        )
+    what = f"the server's own work delayed payers, the API and webhooks by {seconds:,.1f} s in the last minute"
     return warn(name, what, "See whether this machine has too little processor time or memory for what runs on it.")
 
 
@@ -309,7 +310,7 @@ def of_disk(report: DiskReport) -> Check:
     name, forecast = "disk", report.forecast
     free = f"{size(report.sizes.free)} of {size(report.sizes.total)} free"
     if forecast is None:
-        return ok(name, f"{free}; how long it lasts can be said from {report.forecast_from:%Y-%m-%d} on")
+        return ok(name, f"{free}; a forecast follows from {report.forecast_from:%Y-%m-%d} on")
     what = f"{free}; {forecast.words[0].lower()}{forecast.words[1:]}"
     if not forecast.is_soon(was_soon=False):
         return ok(name, what)

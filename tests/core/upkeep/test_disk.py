@@ -46,7 +46,7 @@ def test_a_steady_growth_says_when_the_disk_is_full() -> None:
     found = forecast(days(steady(41 * MB)), NOW, 150 * 41 * MB, ALONE)
     assert found is not None
     assert found.days_left == pytest.approx(150, abs=0.1)
-    assert found.words == "At the present growth (41 MB a day) the disk is full in about 5 months"
+    assert found.words == "At the present rate (41 MB a day), the disk will be full in about 5 months"
     assert found.seconds_left == pytest.approx(150 * 86_400, rel=0.01)
 
 
@@ -137,10 +137,10 @@ def test_without_growth_there_is_no_end() -> None:
     found = forecast(days(steady(0)), NOW, GB, ALONE)
     assert found is not None
     assert (found.days_left, found.seconds_left) == (None, math.inf)
-    assert found.words == "The disk doesn't fill up: nothing on it grows at present"
+    assert found.words == "The disk isn't filling up: nothing on it grows at present"
     slow = forecast(days(steady(100)), NOW, GB, ALONE)
     assert slow is not None
-    assert slow.words == "At the present growth (100 bytes a day) the disk lasts for more than ten years"
+    assert slow.words == "At the present rate (100 bytes a day), the disk will last for more than ten years"
 
 
 def test_the_end_that_is_near_stays_near_until_it_is_clearly_farther() -> None:

@@ -87,7 +87,7 @@ async def test_it_forecasts_the_disk(tmp_path: Path) -> None:
                 connection.execute(DAY, (at.date().isoformat(), moments.to_text(at), 10**9 + number * 41_000_000))
         owner = await signed_in(app)
         shown = words((await owner.get(PAGE)).text)
-        assert "At the present growth (41 MB a day) the disk " in shown
+        assert "At the present rate (41 MB a day), the disk " in shown
         assert "database 41 MB, everything else on this disk 0 bytes" in shown
 
 

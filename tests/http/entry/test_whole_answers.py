@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from crypto_checkout.http.entry import whole_answers
-from crypto_checkout.http.entry.compression import Header
+from crypto_checkout.http.headers import Header
 from tests.support.served import Connection, protocol_of
 from tests.support.waiting import WAIT_SECONDS
 

@@ -26,9 +26,9 @@ LOOK = LastLook(
 @pytest.mark.parametrize(
     ("days_left", "mark", "words"),
     [
-        (150, Severity.OK, "at the present growth (41 MB a day) the disk is full in about 5 months"),
-        (29, Severity.WARN, "at the present growth (41 MB a day) the disk is full in 29 days"),
-        (None, Severity.OK, "at the present growth (41 MB a day) the disk lasts for more than ten years"),
+        (150, Severity.OK, "at the present rate (41 MB a day), the disk will be full in about 5 months"),
+        (29, Severity.WARN, "at the present rate (41 MB a day), the disk will be full in 29 days"),
+        (None, Severity.OK, "at the present rate (41 MB a day), the disk will last for more than ten years"),
     ],
 )
 def test_a_disk_that_is_full_within_a_month_is_warned_of(days_left: float | None, mark: Severity, words: str) -> None:
@@ -41,7 +41,7 @@ def test_a_disk_that_is_full_within_a_month_is_warned_of(days_left: float | None
 def test_in_the_first_week_it_says_from_when_on() -> None:
     check = checks.of_disk(REPORT)
     assert (check.mark, check.advice) == (Severity.OK, None)
-    assert check.what == "6.0 GB of 40 GB free; how long it lasts can be said from 2026-11-30 on"
+    assert check.what == "6.0 GB of 40 GB free; a forecast follows from 2026-11-30 on"
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ async def test_a_disk_that_fills_up_is_an_issue_until_there_is_room(db: Database
         None,
         "/settings/server",
     )
-    assert "MB a day) the disk is full in " in issue.words
+    assert "MB a day), the disk will be full in " in issue.words
     assert issue.words.endswith(" days.")
     expected = watch.fills_soon
     assert expected is not None
