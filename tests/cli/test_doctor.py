@@ -103,7 +103,9 @@ def test_the_disk_and_a_newer_version_that_the_server_heard_of_are_told(tmp_path
     _, checks = examine(tmp_path, CHECKOUT__UPDATES__CHECK_URL=url)
     assert checks["updates"]["mark"] == "warn"
     assert checks["updates"]["what"].startswith("99.0.0 is available, this is ")
-    assert re.fullmatch(r"[\d,.]+ .B of [\d,.]+ .B free; a forecast follows from [\d-]{10} on", checks["disk"]["what"])
+    assert re.fullmatch(
+        r"[\d,.]+ .B of [\d,.]+ .B free; there will be a forecast from [\d-]{10}", checks["disk"]["what"]
+    )
 
 
 def test_each_provider_is_tried_by_itself_and_its_key_stays_secret(anvil: Nodes, tmp_path: Path) -> None:

@@ -310,7 +310,7 @@ def of_disk(report: DiskReport) -> Check:
     name, forecast = "disk", report.forecast
     free = f"{size(report.sizes.free)} of {size(report.sizes.total)} free"
     if forecast is None:
-        return ok(name, f"{free}; a forecast follows from {report.forecast_from:%Y-%m-%d} on")
+        return ok(name, f"{free}; there will be a forecast from {report.forecast_from:%Y-%m-%d}")
     what = f"{free}; {forecast.words[0].lower()}{forecast.words[1:]}"
     if not forecast.is_soon(was_soon=False):
         return ok(name, what)

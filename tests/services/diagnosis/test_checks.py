@@ -41,7 +41,7 @@ def test_a_disk_that_is_full_within_a_month_is_warned_of(days_left: float | None
 def test_in_the_first_week_it_says_from_when_on() -> None:
     check = checks.of_disk(REPORT)
     assert (check.mark, check.advice) == (Severity.OK, None)
-    assert check.what == "6.0 GB of 40 GB free; a forecast follows from 2026-11-30 on"
+    assert check.what == "6.0 GB of 40 GB free; there will be a forecast from 2026-11-30"
 
 
 @pytest.mark.parametrize(
